@@ -1,0 +1,1 @@
+"""Command-line tools that are neither the service nor part of the store."""

@@ -1,0 +1,21 @@
+"""The secrets of an installation: what signs tokens and what hides customers."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """Token keys by id (several may be live during a rotation), and the key of the customer hash."""
+
+    token_keys: Mapping[int, bytes]
+    signing_key: int
+    """The id of the token key that signs new tokens."""
+    customer_key: bytes
+
+
+def customer_digest(customer_key: bytes, tenant: str, customer_id: str) -> bytes:
+    """16 bytes: the first 8 stand for the customer in events, the last 8 place it in or out of the holdout."""
+    data = f"{tenant}\0{customer_id}".encode("utf-8", "replace")
+    return hashlib.blake2b(data, digest_size=16, key=customer_key).digest()

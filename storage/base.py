@@ -1,0 +1,154 @@
+"""The store contract. A back end that lacks a method cannot be made; the contract tests say what each one means.
+
+Every method that touches one tenant's data takes `tenant` first. Absent is `None`, `False` or empty; unreachable is
+`StoreUnavailable`. No driver exception leaves `storage/`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from bandit.model import (
+    ApiKey,
+    Banner,
+    ClickRow,
+    Configuration,
+    CountRow,
+    ReferrerRow,
+    Seed,
+    Slot,
+    Tenant,
+)
+
+
+class StoreUnavailable(Exception):
+    """The store cannot be reached or cannot be written now; the same call may succeed later."""
+
+
+class Record(NamedTuple):
+    """One journaled record."""
+
+    shard: int
+    payload: bytes
+    """An Avro-encoded BannerEvent."""
+
+
+class Refusal(NamedTuple):
+    """A record that will never be taken, and why."""
+
+    record: Record
+    reason: str
+
+
+class Changes(NamedTuple):
+    """What was counted since a cursor."""
+
+    cursor: int
+    partitions: frozenset[tuple[str, str, int]] | None
+    """(tenant, slot, day) whose counts changed; None where the back end cannot tell, so everything may have."""
+
+
+class EventSink(ABC):
+    """Where the drain delivers journaled records."""
+
+    @abstractmethod
+    def deliver(self, records: Sequence[Record]) -> list[Refusal]:
+        """Take all records, in order, for good; return those that can never be taken.
+
+        May be called again with records it already took (the drain was killed before it moved its mark): each
+        counts once all the same, recognised by its journal and sequence. Raises StoreUnavailable when nothing was
+        taken and the batch should be tried again.
+        """
+
+
+class Store(ABC):
+    """Configuration, seeds, counts and clicks of all tenants."""
+
+    @abstractmethod
+    def configuration_version(self) -> int:
+        """Grows with every change of configuration or seeds."""
+
+    @abstractmethod
+    def configuration(self) -> Configuration:
+        """Everything but seeds, in one consistent read."""
+
+    @abstractmethod
+    def put_tenant(self, tenant: str, value: Tenant) -> None:
+        """Create or replace."""
+
+    @abstractmethod
+    def delete_tenant(self, tenant: str) -> bool:
+        """Remove the tenant with its keys, slots, banners and seeds; counts and events stay. False if absent."""
+
+    @abstractmethod
+    def put_key(self, key: ApiKey) -> None:
+        """Create or replace."""
+
+    @abstractmethod
+    def delete_key(self, key_id: str) -> bool:
+        """False if absent."""
+
+    @abstractmethod
+    def put_slot(self, tenant: str, slot: Slot) -> None:
+        """Create or replace."""
+
+    @abstractmethod
+    def delete_slot(self, tenant: str, slot: str) -> bool:
+        """Remove the slot with its banners and seeds; counts stay. False if absent."""
+
+    @abstractmethod
+    def put_banner(self, tenant: str, banner: Banner) -> None:
+        """Create or replace."""
+
+    @abstractmethod
+    def delete_banner(self, tenant: str, slot: str, banner: str) -> bool:
+        """Remove the banner; its counts stay, so its id is not free for another. False if absent."""
+
+    @abstractmethod
+    def banner_was_used(self, tenant: str, slot: str, banner: str) -> bool:
+        """Whether a banner of this id was ever deleted here or has counts (its id must not be reused)."""
+
+    @abstractmethod
+    def seeds(self, tenant: str, slot: str) -> list[Seed]:
+        """All seeds of a slot."""
+
+    @abstractmethod
+    def put_seeds(self, tenant: str, slot: str, seed_id: str, seeds: Iterable[Seed]) -> None:
+        """Make these the seeds of seed_id, all or nothing; the same call twice changes nothing."""
+
+    @abstractmethod
+    def delete_seeds(self, tenant: str, slot: str, seed_id: str) -> int:
+        """How many were removed."""
+
+    @abstractmethod
+    def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        """Cumulative counts of the days first_day..last_day, both included."""
+
+    @abstractmethod
+    def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
+        """The same by referrer."""
+
+    @abstractmethod
+    def changes(self, cursor: int) -> Changes:
+        """Which counts changed since a cursor of an earlier call (0: ever)."""
+
+    @abstractmethod
+    def clicks(self, tenant: str, city: str, day: int) -> list[ClickRow]:
+        """Accepted clicks on impressions served in this city on this day, by time of receipt."""
+
+    @abstractmethod
+    def unrecognised_cities(self, tenant: str) -> list[tuple[str, int]]:
+        """City names no configuration knows, with the impressions that carried them, most first."""
+
+    @abstractmethod
+    def forget_customer(self, tenant: str, customer: bytes) -> int:
+        """Erase this customer hash from clicks and events; how many rows were touched. Counts stay."""
+
+    @abstractmethod
+    def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
+        """Remove at most `limit` raw events received, and as many claims of impressions served, before these times
+        (microseconds since 1970 UTC); how many were removed. Counts and clicks stay."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release connections; the store is not used again."""

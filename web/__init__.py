@@ -1,0 +1,1 @@
+"""HTTP: the door for the hot calls, Flask for administration and reports."""
