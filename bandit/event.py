@@ -1,14 +1,15 @@
 """One event, its one encoding, and the one rule that turns events into counts."""
 
 import json
-from functools import cache
+import struct
+from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 
-from bandit.model import Kind, Verdict
+from bandit.model import Kind, Policy, Verdict
 
 SCHEMA_PATH = Path(__file__).with_name("banner_event.avsc")
 
@@ -62,11 +63,98 @@ def schema() -> dict[str, Any]:
     return parsed
 
 
+# Encoding happens once a request, and a general encoder takes four times as long as everything else about an
+# event; hence the Avro binary form of this one record, written out. The tests hold it against fastavro.
+_KINDS = {str(kind): bytes([2 * number]) for number, kind in enumerate(Kind)}
+_POLICIES = {str(policy): bytes([2 * number]) for number, policy in enumerate(Policy)}
+_VERDICTS = {str(verdict): bytes([2 * number]) for number, verdict in enumerate(Verdict)}
+_double = struct.Struct("<d").pack
+_NULL, _PRESENT = b"\0", b"\2"
+
+
+def _long(value: int) -> bytes:
+    """Avro's zig-zag variable-length integer."""
+    rest = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while rest > 0x7F:
+        out.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+_known_long = lru_cache(maxsize=4096)(_long)
+
+
+def _time(us: int) -> bytes:
+    """_long, unrolled for the eight bytes that every time between 1979 and 2112 takes."""
+    n = us << 1
+    if not 1 << 49 <= n < 1 << 56:
+        return _long(us)
+    return bytes(
+        (
+            n & 127 | 128,
+            n >> 7 & 127 | 128,
+            n >> 14 & 127 | 128,
+            n >> 21 & 127 | 128,
+            n >> 28 & 127 | 128,
+            n >> 35 & 127 | 128,
+            n >> 42 & 127 | 128,
+            n >> 49,
+        )
+    )
+
+
+@lru_cache(maxsize=65_536)
+def _text(value: str) -> bytes:
+    encoded = value.encode("utf-8")
+    return _long(len(encoded)) + encoded
+
+
+def _optional_text(value: str | None) -> bytes:
+    return _NULL if value is None else _PRESENT + _text(value)
+
+
+def _optional_bytes(value: bytes | None) -> bytes:
+    return _NULL if value is None else _PRESENT + _known_long(len(value)) + value
+
+
 def encode(event: BannerEvent) -> bytes:
     """Avro binary, without any framing."""
-    out = BytesIO()
-    schemaless_writer(out, schema(), event._asdict())
-    return out.getvalue()
+    return encode_unstamped(event) + stamp(event.shard, event.journal, event.sequence)
+
+
+def encode_unstamped(event: BannerEvent) -> bytes:
+    """All fields but the last three; `stamp` adds those when the journal knows them."""
+    (kind, impression_id, tenant, slot, city, banner, policy, day, served_at, received_at, propensity) = event[:11]
+    (reason, verdict, customer, referrer, platform, would_be, unrecognised) = event[11:18]
+    return b"".join(
+        (
+            _KINDS[kind],
+            impression_id,
+            _text(tenant),
+            _text(slot),
+            _text(city),
+            _text(banner),
+            _POLICIES[policy],
+            _known_long(day),
+            _time(served_at),
+            _time(received_at),
+            _double(propensity),
+            _text(reason),
+            _VERDICTS[verdict],
+            _optional_bytes(customer),
+            _optional_text(referrer),
+            _text(platform),
+            _optional_text(would_be),
+            _optional_text(unrecognised),
+        )
+    )
+
+
+def stamp(shard: int, journal: int, sequence: int) -> bytes:
+    """Where the event stands in the log it is counted from."""
+    return _known_long(shard) + _known_long(journal) + _long(sequence)
 
 
 def decode(payload: bytes) -> BannerEvent:

@@ -1,0 +1,161 @@
+"""Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import numpy as np
+
+from bandit.eligibility import Visit, next_change, why_not
+from bandit.model import Banner, Reason, Slot
+from bandit.shares import apply
+from bandit.thompson import cumulative, draw, probabilities
+from serving.evidence import SlotEvidence
+
+FOR_EVER_US = 1 << 62
+GROWTH = 1.02
+"""A cell whose trials grew by more than this factor is stale."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SlotKnowledge(Protocol):
+    """What a cell is computed from."""
+
+    @property
+    def slot(self) -> Slot: ...
+    @property
+    def banners(self) -> tuple[Banner, ...]: ...
+    @property
+    def evidence(self) -> SlotEvidence: ...
+
+
+@dataclass(slots=True)
+class Cell:
+    """Who competes for one kind of visit, and with which probabilities."""
+
+    knowledge: SlotKnowledge
+    visit: Visit
+    banners: tuple[Banner, ...]
+    probabilities: list[float]
+    cumulative: list[float]
+    reason: Reason
+    valid_until_us: int
+    """When a schedule starts or ends and eligibility must be judged again."""
+    trials: float
+    clicks: float
+    requests: int = 0
+    used_us: int = field(default=0)
+
+    def index_of(self, random_number: float) -> int:
+        """The banner that a uniform draw from [0, 1) falls on."""
+        return draw(self.cumulative, random_number)
+
+    def is_stale(self) -> bool:
+        """Whether its city's evidence moved on enough to compute again."""
+        trials, clicks = evidence_of(self.knowledge.evidence, self.visit.city)
+        return clicks != self.clicks or not self.trials <= trials <= max(self.trials * GROWTH, self.trials + 1)
+
+
+def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float]:
+    """All trials and clicks of a city."""
+    row = evidence.cities[city]
+    return float(evidence.trials[row].sum()), float(evidence.clicks[row].sum())
+
+
+def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.Generator, draws: int) -> Cell:
+    """Judge eligibility and compute the probabilities."""
+    now = _EPOCH + timedelta(microseconds=now_us)
+    slot = knowledge.slot
+    banners, reason = contenders(slot, knowledge.banners, visit, now)
+    evidence = knowledge.evidence
+    chances = _chances(slot, banners, reason, evidence, visit.city, rng, draws)
+    change = next_change(knowledge.banners, now)
+    return Cell(
+        knowledge,
+        visit,
+        banners,
+        chances,
+        cumulative(chances) if chances else [],
+        reason,
+        FOR_EVER_US if change is None else int((change - _EPOCH) / timedelta(microseconds=1)),
+        *evidence_of(evidence, visit.city),
+    )
+
+
+def contenders(
+    slot: Slot, banners: tuple[Banner, ...], visit: Visit, now: datetime
+) -> tuple[tuple[Banner, ...], Reason]:
+    """The banners that compete and why: the eligible ones, only the pinned one, or the default where there is none."""
+    if not slot.enabled:
+        return (), Reason.DEFAULT
+    eligible = tuple(banner for banner in banners if why_not(banner, visit, now) is None)
+    pinned = tuple(banner for banner in eligible if banner.id == slot.pinned_banner)
+    if pinned:
+        return pinned, Reason.PINNED
+    if eligible:
+        return eligible, Reason.LEARNED
+    return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
+
+
+def _chances(
+    slot: Slot,
+    banners: tuple[Banner, ...],
+    reason: Reason,
+    evidence: SlotEvidence,
+    city: str,
+    rng: np.random.Generator,
+    draws: int,
+) -> list[float]:
+    if reason != Reason.LEARNED or len(banners) == 1:
+        return [1.0] * len(banners)
+    columns = np.array([evidence.banners[banner.id] for banner in banners])
+    weights = np.array([banner.weight for banner in banners])
+    learned = probabilities(evidence.posterior.only(columns), evidence.cities[city], rng, weights=weights, draws=draws)
+    shares = apply(
+        learned,
+        exploration_share=slot.exploration_share,
+        min_shares=np.array([banner.min_share for banner in banners]),
+        max_shares=np.array([banner.max_share for banner in banners]),
+    )
+    return [float(share) for share in shares]
+
+
+class CellCache:
+    """At most `max_cells` cells; the least recently used tenth goes when it is full."""
+
+    def __init__(self, max_cells: int, rng: np.random.Generator, draws: int) -> None:
+        self._max_cells = max_cells
+        self._rng = rng
+        self._draws = draws
+        self._cells: dict[tuple[SlotKnowledge, Visit], Cell] = {}
+
+    def get(self, knowledge: SlotKnowledge, visit: Visit, now_us: int) -> Cell:
+        """The cell, computed here and now only when there is none that may still be used."""
+        cell = self._cells.get((knowledge, visit))
+        if cell is None or now_us >= cell.valid_until_us:
+            cell = self._put(compute(knowledge, visit, now_us, self._rng, self._draws))
+        cell.requests += 1
+        cell.used_us = now_us
+        return cell
+
+    def refresh(self, is_current: Callable[[SlotKnowledge], bool], now_us: int, has_time: Callable[[], bool]) -> None:
+        """Drop the cells of knowledge replaced since, and compute stale ones again, most requested first."""
+        cells = sorted(list(self._cells.items()), key=lambda item: -item[1].requests)
+        for key, cell in cells:
+            if not is_current(cell.knowledge):
+                self._cells.pop(key, None)
+            elif cell.is_stale() and has_time():
+                fresh = compute(cell.knowledge, cell.visit, now_us, self._rng, self._draws)
+                fresh.used_us = cell.used_us
+                self._put(fresh)
+            else:
+                cell.requests //= 2
+
+    def _put(self, cell: Cell) -> Cell:
+        if len(self._cells) >= self._max_cells:
+            oldest = sorted(list(self._cells.items()), key=lambda item: item[1].used_us)
+            for key, _ in oldest[: self._max_cells // 10 + 1]:
+                self._cells.pop(key, None)
+        self._cells[(cell.knowledge, cell.visit)] = cell
+        return cell

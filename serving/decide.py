@@ -1,0 +1,183 @@
+"""Which banner to show: one draw from known probabilities, recorded before it is answered."""
+
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bandit.city import recognise
+from bandit.eligibility import Visit
+from bandit.event import BannerEvent, encode_unstamped, stamp
+from bandit.model import OTHER, Banner, Kind, Policy, Reason, Slot, Verdict
+from serving.cells import Cell
+from serving.keyring import Keyring, customer_digest
+from serving.snapshot import Snapshot, SlotView
+from serving.token import CUSTOMER_BYTES, Token, impression_id, sign
+from serving.verdict import Judge, Visitor
+from storage.journal import Journal, JournalRefused
+
+SHARD = 0
+"""The embedded store counts from one log."""
+_TWO_TO_64 = float(1 << 64)
+_POLICY_OF = {Reason.LEARNED: Policy.LEARNED, Reason.PINNED: Policy.FIXED, Reason.DEFAULT: Policy.FIXED}
+
+
+class UnknownName(LookupError):
+    """A slot or platform that is not configured; `field` is the parameter that named it."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Ask(NamedTuple):
+    """What a storefront asks: one banner for one visitor."""
+
+    tenant: str
+    slot: str
+    city: str | None = None
+    platform: str | None = None
+    segment: str | None = None
+    customer_id: str | None = None
+    referrer_id: str | None = None
+
+
+class Decision(NamedTuple):
+    """What was chosen, with which probability, and the proof."""
+
+    slot: Slot
+    city: str
+    banner: Banner
+    policy: Policy
+    reason: Reason
+    propensity: float
+    token: str
+    recorded: bool
+    """False when the journal could not take it: the banner is shown, and neither it nor its click counts."""
+    served_at: str
+    """ISO 8601 in the tenant's zone."""
+
+
+class Decider:
+    """The decisions of one process."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        journal: Journal,
+        keyring: Keyring,
+        judge: Judge,
+        *,
+        rng: random.Random,
+        clock: Callable[[], int],
+    ) -> None:
+        self._snapshot = snapshot
+        self._journal = journal
+        self._keyring = keyring
+        self._judge = judge
+        self._rng = rng
+        self._clock = clock
+
+    def find(self, ask: Ask) -> tuple[SlotView, Visit]:
+        """The slot and the kind of visit. Raises UnknownName."""
+        view = self._snapshot.view(ask.tenant, ask.slot)
+        if view is None:
+            raise UnknownName("slot", "no slot has this id; GET /admin/slots lists them")
+        platform = ask.platform or view.slot.platforms[0]
+        if platform not in view.slot.platforms:
+            raise UnknownName("platform", f"the slot is on: {', '.join(view.slot.platforms)}")
+        segment = ask.segment if ask.segment in view.tenant.segments else None
+        return view, Visit(recognise(ask.city, view.known_cities), platform, segment)
+
+    def decide(self, ask: Ask, visitor: Visitor) -> Decision | None:
+        """Choose and record; None when nothing may be shown. Raises UnknownName."""
+        view, visit = self.find(ask)
+        now_us = self._clock()
+        cell = self._snapshot.cell(view, visit, now_us)
+        if not cell.banners:
+            return None
+        digest = None
+        if ask.customer_id is not None:
+            digest = customer_digest(self._keyring.customer_key, ask.tenant, ask.customer_id)
+        index, policy, reason, propensity = self._choose(cell, view.slot, digest)
+        banner = cell.banners[index]
+        token = Token(
+            impression_id(now_us, self._rng.getrandbits(64)),
+            view.clock.day(now_us),
+            SHARD,
+            policy,
+            False,
+            propensity,
+            None if digest is None else digest[:CUSTOMER_BYTES],
+            ask.tenant,
+            ask.slot,
+            visit.city,
+            banner.id,
+            ask.referrer_id,
+        )
+        verdict = self._judge.served(ask.tenant, visitor, now_us)
+        unrecognised = ask.city if visit.city == OTHER else None
+        recorded = self._record(token, reason, verdict, visit.platform, unrecognised)
+        if recorded and verdict is Verdict.ACCEPTED:
+            token = token._replace(counted=True)
+        return Decision(
+            view.slot,
+            visit.city,
+            banner,
+            policy,
+            reason,
+            propensity,
+            sign(token, self._keyring),
+            recorded,
+            view.clock.iso(now_us),
+        )
+
+    def _choose(self, cell: Cell, slot: Slot, digest: bytes | None) -> tuple[int, Policy, Reason, float]:
+        """Index of the banner, policy, reason and propensity."""
+        random_number = self._rng.random
+        if cell.reason is Reason.LEARNED:
+            if slot.holdout_share:
+                unit = random_number() if digest is None else holdout_unit(digest)
+                if unit < slot.holdout_share:
+                    count = len(cell.banners)
+                    return int(random_number() * count), Policy.HOLDOUT, Reason.HOLDOUT, 1.0 / count
+            index = cell.index_of(random_number())
+            return index, Policy.LEARNED, Reason.LEARNED, cell.probabilities[index]
+        return 0, _POLICY_OF[cell.reason], cell.reason, 1.0
+
+    def _record(
+        self, token: Token, reason: Reason, verdict: Verdict, platform: str, unrecognised_city: str | None
+    ) -> bool:
+        served_at = token.served_at
+        body = encode_unstamped(
+            BannerEvent(
+                Kind.SERVED,
+                token.impression_id,
+                token.tenant,
+                token.slot,
+                token.city,
+                token.banner,
+                token.policy,
+                token.day,
+                served_at,
+                served_at,
+                token.propensity,
+                reason,
+                verdict,
+                token.customer,
+                token.referrer,
+                platform,
+                None,
+                unrecognised_city,
+            )
+        )
+        journal = self._journal
+        try:
+            journal.append(SHARD, lambda sequence: body + stamp(SHARD, journal.id, sequence))
+        except JournalRefused:
+            return False
+        return True
+
+
+def holdout_unit(digest: bytes) -> float:
+    """Where a customer stands in [0, 1): the same in every slot, and unrelated to the hash kept in events."""
+    return int.from_bytes(digest[CUSTOMER_BYTES:], "big") / _TWO_TO_64

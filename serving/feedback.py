@@ -1,0 +1,69 @@
+"""Views and clicks: the token says where they count, the judge whether, the journal keeps them."""
+
+from collections.abc import Callable
+
+from bandit.event import BannerEvent, encode_unstamped, stamp
+from bandit.model import Banner, Kind
+from serving.keyring import Keyring
+from serving.snapshot import Snapshot
+from serving.token import Token, verify
+from serving.verdict import Judge, Visitor
+from storage.journal import Journal
+
+SECOND_US = 1_000_000
+DEFAULT_WINDOW_SECONDS = 86_400
+"""The attribution window of a slot that has been removed since."""
+
+
+class Feedback:
+    """The feedback calls of one process."""
+
+    def __init__(
+        self, snapshot: Snapshot, journal: Journal, keyring: Keyring, judge: Judge, *, clock: Callable[[], int]
+    ) -> None:
+        self._snapshot = snapshot
+        self._journal = journal
+        self._keyring = keyring
+        self._judge = judge
+        self._clock = clock
+
+    def read(self, text: str) -> Token:
+        """What the token says. Raises NotOurToken."""
+        return verify(text, self._keyring)
+
+    def record(self, kind: Kind, token: Token, visitor: Visitor) -> None:
+        """Journal a view or click with its verdict. Raises JournalRefused, and then nothing was recorded."""
+        now_us = self._clock()
+        view = self._snapshot.view(token.tenant, token.slot)
+        window_seconds = DEFAULT_WINDOW_SECONDS if view is None else view.slot.attribution_window_seconds
+        verdict = self._judge.feedback(kind, token, visitor, now_us, window_seconds * SECOND_US)
+        shard = token.shard
+        body = encode_unstamped(
+            BannerEvent(
+                kind,
+                token.impression_id,
+                token.tenant,
+                token.slot,
+                token.city,
+                token.banner,
+                token.policy,
+                token.day,
+                token.served_at,
+                now_us,
+                token.propensity,
+                "",
+                verdict,
+                token.customer,
+                token.referrer,
+            )
+        )
+        journal = self._journal
+        journal.append(shard, lambda sequence: body + stamp(shard, journal.id, sequence))
+
+    def landing(self, token: Token) -> Banner | None:
+        """Where a click on this impression leads: its banner, else the slot's default, else nowhere."""
+        view = self._snapshot.view(token.tenant, token.slot)
+        if view is None:
+            return None
+        by_id = {banner.id: banner for banner in view.banners}
+        return by_id.get(token.banner) or by_id.get(view.slot.default_banner or "")

@@ -1,0 +1,274 @@
+"""What a process knows: all configuration, and the evidence of every slot that is being asked for.
+
+Requests read it and never wait for it; one background thread keeps it fresh. When the store is away the last state goes
+on being used, and its age is told.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from bandit import city as city_names
+from bandit import zone
+from bandit.eligibility import Visit
+from bandit.model import Banner, Configuration, Slot, Tenant
+from serving.cells import Cell, CellCache
+from serving.evidence import LIVE_DAYS, SlotEvidence, SlotHistory
+from serving.snapshot_file import SavedSnapshot, SnapshotFile
+from storage.base import Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+SECOND_US = 1_000_000
+ACTIVE_US = 60 * SECOND_US
+"""A slot not asked for this long is no longer refreshed."""
+OLD_DAYS_US = 600 * SECOND_US
+"""How often days before yesterday are read again after late deliveries to them."""
+PRELOAD_SECONDS = 5.0
+"""How long a starting process may read evidence before it serves; what is left is read when first asked for."""
+
+
+class SlotView:
+    """One slot as this process knows it. Replaced, not changed, when its configuration changes."""
+
+    def __init__(self, tenant: Tenant, slot: Slot, banners: Iterable[Banner]) -> None:
+        self.tenant = tenant
+        self.slot = slot
+        self.banners = tuple(banners)
+        self.known_cities = city_names.index(tenant.cities)
+        self.clock = zone.clock(tenant.time_zone)
+        self.history = SlotHistory(tenant, slot, self.banners)
+        self.evidence: SlotEvidence = self.history.empty()
+        self.asked_us = 0
+        self.read_us = 0
+        """When evidence was last read; 0: never."""
+        self.older_read_us = 0
+        self.seeds_version = -1
+        self.live_changed = False
+        self.older_changed = False
+
+    def is_same(self, tenant: Tenant, slot: Slot, banners: Iterable[Banner]) -> bool:
+        """Whether this configuration is the one it was made from."""
+        return self.tenant == tenant and self.slot == slot and self.banners == tuple(banners)
+
+    def note_change(self, day: int, today: int) -> None:
+        """Counts of a day have changed in the store."""
+        if day > today - LIVE_DAYS:
+            self.live_changed = True
+        else:
+            self.older_changed = True
+
+    def older_is_due(self, now: int) -> bool:
+        """Whether days before yesterday should be read again."""
+        return not self.read_us or (self.older_changed and now - self.older_read_us >= OLD_DAYS_US)
+
+    def is_due(self, now: int, version: int) -> bool:
+        """Whether the evidence may differ from what was read."""
+        day_is_over = self.clock.day(self.read_us) != self.clock.day(now)
+        return self.live_changed or self.older_is_due(now) or day_is_over or self.seeds_version != version
+
+
+class Snapshot:
+    """The configuration, views and cells of one process."""
+
+    def __init__(
+        self,
+        store: Store,
+        file: SnapshotFile,
+        *,
+        clock: Callable[[], int],
+        rng: np.random.Generator,
+        refresh_seconds: float = 2.0,
+        cpu_share: float = 0.1,
+        max_cells: int = 20_000,
+        save_seconds: float = 60.0,
+        draws: int = 1000,
+    ) -> None:
+        self._store = store
+        self._file = file
+        self._clock = clock
+        self._refresh_seconds = refresh_seconds
+        self._cpu_share = cpu_share
+        self._save_us = int(save_seconds * SECOND_US)
+        self._cells = CellCache(max_cells, rng, draws)
+        self._views: dict[tuple[str, str], SlotView] = {}
+        self._cursor = 0
+        self._saved_us = 0
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.configuration: Configuration | None = None
+        self.refreshed_us = 0
+        """When the store was last read; 0 while everything known comes from the saved file."""
+        self.store_is_away = False
+
+    def view(self, tenant: str, slot: str) -> SlotView | None:
+        """The slot, if it is configured."""
+        return self._views.get((tenant, slot))
+
+    def cell(self, view: SlotView, visit: Visit, now_us: int) -> Cell:
+        """The probabilities for a visit; marks the slot as asked for."""
+        if now_us - view.asked_us > SECOND_US:
+            idle = not view.read_us or now_us - view.asked_us > ACTIVE_US
+            view.asked_us = now_us
+            if idle:
+                self._wake.set()
+        return self._cells.get(view, visit, now_us)
+
+    def age_seconds(self) -> float:
+        """How old the newest knowledge is."""
+        return max(self._clock() - self.refreshed_us, 0) / SECOND_US
+
+    # --- the background thread ---
+
+    def start(self) -> None:
+        """Load what there is, then keep it fresh. Without store and file the process comes up and is not ready."""
+        self._restore()
+        self._refresh_or_report(preload=True)
+        self._thread = threading.Thread(target=self._run, name="snapshot", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop refreshing and save what is known."""
+        self._stop.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self._save()
+
+    def refresh(self, *, preload: bool = False) -> None:
+        """Read what changed and compute stale cells again. Raises StoreUnavailable, leaving what is known."""
+        started = time.thread_time()
+        now = self._clock()
+        version = self._refresh_configuration()
+        self._note_changes()
+        self._refresh_evidence(now, version, preload=preload)
+        self.refreshed_us = now
+        budget = self._cpu_share * self._refresh_seconds
+        self._cells.refresh(self._is_current, now, lambda: time.thread_time() - started < budget)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._wake.wait(self._refresh_seconds)
+            if self._wake.is_set():
+                # Somebody asks for a slot that was not read yet; a moment collects several such requests.
+                self._stop.wait(min(0.05, self._refresh_seconds))
+                self._wake.clear()
+            self._refresh_or_report()
+            if self._clock() - self._saved_us >= self._save_us:
+                self._save()
+
+    def _refresh_or_report(self, *, preload: bool = False) -> None:
+        try:
+            self.refresh(preload=preload)
+        except StoreUnavailable as error:
+            if not self.store_is_away:
+                log.warning("the store is away, serving from the last snapshot: %s", error)
+            self.store_is_away = True
+        except Exception:
+            log.exception("the snapshot could not be refreshed")
+            self.store_is_away = True
+        else:
+            if self.store_is_away:
+                log.info("the store is back")
+            self.store_is_away = False
+
+    # --- configuration ---
+
+    def _refresh_configuration(self) -> int:
+        version = self._store.configuration_version()
+        known = self.configuration
+        if known is None or version != known.version or not self.refreshed_us:
+            known = self._store.configuration()
+            self._use(known)
+        return known.version
+
+    def _use(self, configuration: Configuration) -> None:
+        views: dict[tuple[str, str], SlotView] = {}
+        for (tenant_id, slot_id), slot in configuration.slots.items():
+            tenant = configuration.tenants.get(tenant_id)
+            if tenant is not None:
+                views[(tenant_id, slot_id)] = self._view_for(tenant, slot, configuration)
+        self._views = views
+        self.configuration = configuration
+
+    def _view_for(self, tenant: Tenant, slot: Slot, configuration: Configuration) -> SlotView:
+        key = (tenant.id, slot.id)
+        banners = tuple(configuration.banners.get(key, {}).values())
+        old = self._views.get(key)
+        if old is not None and old.is_same(tenant, slot, banners):
+            return old
+        view = SlotView(tenant, slot, banners)
+        if old is not None and old.read_us:
+            # A replaced view starts with evidence, so a change of configuration never makes a slot forget.
+            view.asked_us = old.asked_us
+            self._read(view, self._clock(), configuration.version)
+        return view
+
+    def _is_current(self, knowledge: Any) -> bool:
+        return self._views.get((knowledge.tenant.id, knowledge.slot.id)) is knowledge
+
+    # --- evidence ---
+
+    def _note_changes(self) -> None:
+        changes = self._store.changes(self._cursor)
+        self._cursor = changes.cursor
+        if changes.partitions is None:
+            for view in self._views.values():
+                view.live_changed = True
+            return
+        for tenant, slot, day in changes.partitions:
+            view_or_none = self._views.get((tenant, slot))
+            if view_or_none is not None:
+                view_or_none.note_change(day, view_or_none.clock.day(self._clock()))
+
+    def _refresh_evidence(self, now: int, version: int, *, preload: bool) -> None:
+        deadline = time.monotonic() + PRELOAD_SECONDS
+        for view in list(self._views.values()):
+            wanted = now - view.asked_us <= ACTIVE_US or (preload and time.monotonic() < deadline)
+            if wanted and view.is_due(now, version):
+                self._read(view, now, version)
+
+    def _read(self, view: SlotView, now: int, version: int) -> None:
+        older = view.older_is_due(now)
+        seeds = view.seeds_version != version
+        view.live_changed = False
+        view.evidence = view.history.read(self._store, view.clock.day(now), older=older, seeds=seeds)
+        view.read_us, view.seeds_version = now, version
+        if older:
+            view.older_read_us, view.older_changed = now, False
+
+    # --- the saved file ---
+
+    def _restore(self) -> None:
+        saved = self._file.load()
+        if saved is None:
+            return
+        self._use_saved(saved)
+
+    def _use_saved(self, saved: SavedSnapshot) -> None:
+        configuration = saved.configuration
+        for key, slot in configuration.slots.items():
+            tenant = configuration.tenants.get(key[0])
+            if tenant is not None:
+                view = SlotView(tenant, slot, configuration.banners.get(key, {}).values())
+                total = saved.evidence.get(key)
+                if total is not None:
+                    view.evidence = view.history.evidence(total)
+                self._views[key] = view
+        self.configuration = configuration
+
+    def _save(self) -> None:
+        if self.configuration is None or not self.refreshed_us:
+            return
+        evidence = {
+            key: np.stack((view.evidence.trials, view.evidence.clicks))
+            for key, view in list(self._views.items())
+            if view.read_us
+        }
+        self._saved_us = self._clock()
+        self._file.save(SavedSnapshot(self.configuration, evidence))

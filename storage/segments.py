@@ -1,0 +1,203 @@
+"""Segment files: their names, their frames, and reading them back, also when they are damaged.
+
+A frame is `magic u32 | length u32 | crc32(length, shard, payload) u32 | shard u16 | payload`, little endian. A segment is
+frames back to back, written by one process that holds `flock` on it; `<journal id, 16 hex>-<number, 8 digits>.seg`.
+"""
+
+import fcntl
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+from zlib import crc32
+
+from storage.base import Record
+
+MAX_RECORD_BYTES = 1 << 20
+"""The longest record a journal takes; an event has some 300 bytes."""
+
+MAX_PAYLOAD_BYTES = MAX_RECORD_BYTES + 1024
+"""The longest payload a frame may claim, so that a flipped length cannot make a reader swallow gigabytes. The room
+above a record holds the reason beside a refused one."""
+
+MAGIC = 0xFE4A42F5
+"""As bytes f5 42 4a fe. The outer two occur in no UTF-8 text, so no name that a visitor sends can look like a frame."""
+
+HEADER = Struct("<IIIH")
+_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+_CHECKED = Struct("<IH")
+_CHUNK_BYTES = MAX_PAYLOAD_BYTES + (64 << 10)
+"""Read at once; more than the longest frame, so that a frame at the start of a chunk is never cut off by its end."""
+
+_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{8})\.seg")
+
+
+class Chunk(NamedTuple):
+    """What one read found."""
+
+    records: list[Record]
+    next_offset: int
+    """Where the next read goes on; always the start of a frame, or of what is not a frame yet."""
+    lost_bytes: int
+    """Bytes between the offset and next_offset that belong to no intact frame."""
+    at_end: bool
+    """Nothing more can be taken from the segment as it was when it was read."""
+
+
+class Segment(NamedTuple):
+    """One segment file; they sort by journal, then number."""
+
+    journal: str
+    number: int
+    path: Path
+
+
+def frame(shard: int, payload: bytes) -> bytes:
+    """The record as it stands in a segment."""
+    length = len(payload)
+    crc = crc32(payload, crc32(_CHECKED.pack(length, shard)))
+    return HEADER.pack(MAGIC, length, crc, shard) + payload
+
+
+def segment_name(journal: int, number: int) -> str:
+    """The file name of a journal's segment."""
+    return f"{journal:016x}-{number:08d}.seg"
+
+
+def find_segments(directory: Path) -> dict[str, list[Segment]]:
+    """The segments of every journal, each journal's in order; other files are ignored, a missing directory is empty."""
+    journals: dict[str, list[Segment]] = {}
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return journals
+    for name in names:
+        if match := _NAME.fullmatch(name):
+            segment = Segment(match[1], int(match[2]), directory / name)
+            journals.setdefault(segment.journal, []).append(segment)
+    return journals
+
+
+def is_held(path: Path) -> bool:
+    """Whether a living process holds the file's lock."""
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def read(path: Path, offset: int, max_records: int, *, live: bool) -> Chunk:
+    """At most max_records records from offset on, in order; OSError when the file cannot be read.
+
+    What is damaged is skipped up to the next intact frame and counted. `live` says that the file's writer may still be
+    at work: then a bad tail is a frame that is not complete yet; in a finished segment it is lost. Find out whether the
+    writer lives *before* this call: afterwards it may have written more than was read.
+    """
+    with open(path, "rb", buffering=0) as file:
+        data = os.pread(file.fileno(), _CHUNK_BYTES, offset)
+    scan = _Scan(data, to_end=len(data) < _CHUNK_BYTES, live=live)
+    return scan.run(offset, max_records)
+
+
+def read_all(path: Path) -> Iterator[Record]:
+    """Every record of a finished segment that is intact."""
+    chunk = Chunk([], 0, 0, at_end=False)
+    while not chunk.at_end:
+        chunk = read(path, chunk.next_offset, 1000, live=False)
+        yield from chunk.records
+
+
+class _Scan:
+    """One pass over the bytes of a chunk; `to_end` says that the file ends where they end."""
+
+    def __init__(self, data: bytes, *, to_end: bool, live: bool) -> None:
+        self._data = data
+        self._view = memoryview(data)
+        self._to_end = to_end
+        self._live = live
+        self._position = 0
+        self._lost_bytes = 0
+
+    def run(self, offset: int, max_records: int) -> Chunk:
+        records: list[Record] = []
+        self._take(records, max_records)
+        while len(records) < max_records and self._position < len(self._data):
+            if not self._skip_damage():
+                return Chunk(records, offset + self._position, self._lost_bytes, at_end=self._to_end)
+            self._take(records, max_records)
+        at_end = self._to_end and self._position == len(self._data)
+        return Chunk(records, offset + self._position, self._lost_bytes, at_end)
+
+    def _take(self, records: list[Record], max_records: int) -> None:
+        """Take intact frames up to the first thing that is none."""
+        data, view, position = self._data, self._view, self._position
+        last_header = len(data) - HEADER.size
+        while position <= last_header and len(records) < max_records:
+            magic, length, crc, shard = HEADER.unpack_from(data, position)
+            end = position + HEADER.size + length
+            if magic != MAGIC or end > len(data) or crc32(view[position + 12 : end], _crc_of_length(view, position)) != crc:
+                break
+            records.append(Record(shard, data[position + HEADER.size : end]))
+            position = end
+        self._position = position
+
+    def _skip_damage(self) -> bool:
+        """Move on to the next intact frame, or to the end; False where more bytes must come first."""
+        if self._waits_at(self._position):
+            return False
+        candidate = self._position
+        while (candidate := self._data.find(_MAGIC_BYTES, candidate + 1)) >= 0:
+            if self._is_frame(candidate):
+                self._lose_until(candidate)
+                return True
+            if self._waits_at(candidate):
+                # Only a chunk that is not the last proves that what precedes is lost: it held a whole frame's bytes.
+                if not self._to_end:
+                    self._lose_until(candidate)
+                return False
+        return self._lose_tail()
+
+    def _lose_tail(self) -> bool:
+        """No frame begins in the rest of the chunk."""
+        if not self._to_end:
+            overlap = len(_MAGIC_BYTES) - 1
+            self._lose_until(max(self._position + 1, len(self._data) - overlap))
+            return False
+        if self._live:
+            return False
+        self._lose_until(len(self._data))
+        return True
+
+    def _lose_until(self, position: int) -> None:
+        self._lost_bytes += position - self._position
+        self._position = position
+
+    def _waits_at(self, position: int) -> bool:
+        """Whether bytes that may still come could complete a frame here.
+
+        In a live segment nothing behind such a place is looked at: a frame being written may hold anything.
+        """
+        return (self._live or not self._to_end) and self._is_cut_off(position)
+
+    def _is_cut_off(self, position: int) -> bool:
+        if not _MAGIC_BYTES.startswith(self._data[position : position + 4]):
+            return False
+        if position + HEADER.size > len(self._data):
+            return True
+        length: int = HEADER.unpack_from(self._data, position)[1]
+        return length <= MAX_PAYLOAD_BYTES and position + HEADER.size + length > len(self._data)
+
+    def _is_frame(self, position: int) -> bool:
+        if position + HEADER.size > len(self._data):
+            return False
+        _, length, crc, _ = HEADER.unpack_from(self._data, position)
+        end = position + HEADER.size + length
+        return end <= len(self._data) and crc32(self._view[position + 12 : end], _crc_of_length(self._view, position)) == crc
+
+
+def _crc_of_length(view: memoryview, position: int) -> int:
+    return crc32(view[position + 4 : position + 8])

@@ -1,0 +1,107 @@
+"""SQLite connections: how they are set up, lent out, and how their errors become StoreUnavailable."""
+
+import os
+import sqlite3
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.base import StoreUnavailable
+
+BUSY_SECONDS = 10.0
+"""How long a statement waits for another process's transaction."""
+
+SETUP = (
+    # The drain deletes a journal segment once deliver has returned, so a commit must survive power loss by itself.
+    # In WAL mode synchronous=NORMAL syncs only at checkpoints and may lose the last commits; FULL syncs each one.
+    # The drain's large batches pay for it: one sync for some thousand records.
+    "PRAGMA synchronous = FULL",
+    # A checkpoint writes every changed page once; with 16 MiB of log between two, hot pages are written less often.
+    "PRAGMA wal_autocheckpoint = 4096",
+    # Gives back the disk of a log that a long read let grow.
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA cache_size = -8192",
+    # What is erased (a forgotten customer) is overwritten in the file, where that costs no extra write.
+    "PRAGMA secure_delete = FAST",
+)
+
+
+class Connections:
+    """Lends each caller a connection that nobody else uses meanwhile, and keeps it for the next.
+
+    There are never more than were in use at once, whatever threads come and go. Nothing is opened until it is needed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._closed = False
+        # A child must not inherit an open file: SQLite's locks belong to the process, its idea of them to the memory
+        # that fork copies. Closing before the fork costs one reopening.
+        pool = weakref.ref(self)
+        os.register_at_fork(before=lambda: _close_idle(pool()))
+
+    @contextmanager
+    def outside_transactions(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """A connection in autocommit mode; `create` makes a missing file."""
+        try:
+            connection = self._idle.pop() if self._idle else self._connect(create)
+            try:
+                yield connection
+            except BaseException:
+                # Closing rolls back, and an error of the disk may have left the connection useless.
+                connection.close()
+                raise
+            self._give_back(connection)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"SQLite: {error}") from error
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """One consistent view of the whole store."""
+        with self.outside_transactions() as connection:
+            connection.execute("BEGIN")
+            yield connection
+            connection.execute("COMMIT")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing; when it ends without an error, what was written survives power loss."""
+        with self.outside_transactions() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close what is idle; what is in use closes when it is given back."""
+        self._closed = True
+        _close_idle(self)
+
+    def _connect(self, create: bool) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreUnavailable("the store was closed")
+        # Without `create` a vanished file is an error, never a new empty store.
+        uri = f"{self._path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        for statement in SETUP:
+            connection.execute(statement)
+        return connection
+
+    def _give_back(self, connection: sqlite3.Connection) -> None:
+        if self._closed:
+            connection.close()
+        else:
+            self._idle.append(connection)
+
+
+class Connected:
+    """What the parts of the store have in common."""
+
+    def __init__(self, path: Path) -> None:
+        self._connections = Connections(path)
+
+
+def _close_idle(pool: Connections | None) -> None:
+    while pool is not None and pool._idle:
+        pool._idle.pop().close()

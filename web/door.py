@@ -1,0 +1,358 @@
+"""The hot calls, complete: keys, origins, limits, errors and metrics included. Framework-free, so nothing else can differ.
+
+`answer(Request) -> Response` is the only implementation. `wsgi` puts it straight under a WSGI server; the Flask application
+calls it for the same paths when it is entered in any other way.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import orjson
+
+from bandit.model import ApiKey, Kind, Role
+from serving.decide import Ask, Decider, Decision, UnknownName
+from serving.explain import Explainer
+from serving.feedback import Feedback
+from serving.keys import find_key
+from serving.snapshot import Snapshot
+from serving.token import NotOurToken, Token
+from storage.journal import JournalRefused
+from web import json_guard
+from web.errors import ApiError
+from web.metrics import Metrics
+from web.parameters import BANNER, EVENT, FEEDBACK, MAX_EVENTS, parse_body, parse_query
+from web.visitors import Visitors, is_prefetch
+
+log = logging.getLogger(__name__)
+
+KIB = 1024
+BODY_LIMITS = {"/click": 16 * KIB, "/view": 16 * KIB, "/events": 512 * KIB}
+METHODS = {
+    "/banner": ("GET", "OPTIONS"),
+    "/click": ("POST", "OPTIONS"),
+    "/view": ("POST", "OPTIONS"),
+    "/events": ("POST",),
+    "/go": ("GET", "HEAD"),
+}
+RETRY_AFTER_SECONDS = 5
+_KINDS = {"click": Kind.CLICKED, "view": Kind.VIEWED, "/click": Kind.CLICKED, "/view": Kind.VIEWED}
+_STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_JSON = ("Content-Type", "application/json")
+_NO_STORE = ("Cache-Control", "no-store")
+
+Headers = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One hot call."""
+
+    method: str
+    path: str
+    query: str
+    environ: Mapping[str, Any]
+    """WSGI's environ, for headers and the body."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, Any]) -> "Request":
+        """What a WSGI server hands over."""
+        return cls(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""), environ)
+
+
+@dataclass(slots=True)
+class Response:
+    """Its answer."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+class Services(NamedTuple):
+    """What the door opens to."""
+
+    snapshot: Snapshot
+    decider: Decider
+    feedback: Feedback
+    explainer: Explainer
+    visitors: Visitors
+    metrics: Metrics
+
+
+class Door:
+    """The hot calls of one process."""
+
+    def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
+        self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
+        self._public_url = public_url.rstrip("/")
+        self._city_header = "HTTP_" + city_header.upper().replace("-", "_") if city_header else ""
+        self._calls: dict[str, Callable[[Request], Response]] = {
+            "/banner": self._banner,
+            "/click": self._one_event,
+            "/view": self._one_event,
+            "/events": self._events,
+            "/go": self._go,
+        }
+
+    @staticmethod
+    def handles(path: str) -> bool:
+        """Whether a path is one of the hot calls."""
+        return path in METHODS and path != "/go" or path.startswith("/go/")
+
+    def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """A WSGI application for the paths it handles."""
+        response = self.answer(Request.from_environ(environ))
+        start_response(_STATUS_LINES[response.status], response.headers)
+        return [response.body]
+
+    def answer(self, request: Request) -> Response:
+        """Answer a hot call; every error comes back as a response."""
+        started = time.perf_counter()
+        call = "/go" if request.path.startswith("/go/") else request.path
+        try:
+            response = self._dispatch(call, request)
+        except ApiError as error:
+            response = _refusal(error)
+        except Exception:
+            log.exception("%s %s failed", request.method, call)
+            response = _refusal(ApiError(500, "internal", "something went wrong here; the log says what"))
+        if "HTTP_ORIGIN" in request.environ:
+            self._allow_origin(request, response)
+        if self._metrics.answered(call, response.status):
+            self._metrics.took(call, time.perf_counter() - started)
+        return response
+
+    def _dispatch(self, call: str, request: Request) -> Response:
+        methods = METHODS[call]
+        if request.method not in methods:
+            allowed = ", ".join(methods)
+            raise ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),))
+        if request.method == "OPTIONS":
+            return Response(204, [_NO_STORE, ("Allow", ", ".join(methods))], b"")
+        if self._snapshot.configuration is None:
+            wait = (("Retry-After", "1"),)
+            raise ApiError(503, "not_ready", "the service is starting and has nothing to serve from yet", headers=wait)
+        return self._calls[call](request)
+
+    # --- GET /banner ---
+
+    def _banner(self, request: Request) -> Response:
+        fields = parse_query(request.query, BANNER)
+        key = self._key(request, fields.get("key"))
+        if key is None:
+            raise _unauthorised("a key is required: Authorization: Bearer bk_..., or key=bk_... for a serve key")
+        explain = fields.get("explain") == "1"
+        allowed = (Role.READ, Role.ADMIN) if explain else (Role.SERVE, Role.SERVER)
+        if key.tenant is None or key.role not in allowed:
+            raise ApiError(403, "role", f"this takes a key of role {' or '.join(allowed)}", "key")
+        self._check_origin(request, key)
+        ask = Ask(
+            key.tenant,
+            fields["slot"],
+            fields.get("city") or self._city_from_proxy(request),
+            fields.get("platform"),
+            fields.get("segment"),
+            fields.get("customer_id"),
+            fields.get("referrer_id"),
+        )
+        try:
+            if explain:
+                return _json(200, self._explainer.explain(ask))
+            decision = self._decider.decide(ask, self._visitors.of(request.environ, key, fields))
+        except UnknownName as error:
+            raise ApiError(404, "unknown", str(error), error.field) from None
+        return self._decided(request, decision)
+
+    def _decided(self, request: Request, decision: Decision | None) -> Response:
+        if decision is None:
+            return Response(204, self._hot_headers(), b"")
+        if not decision.recorded:
+            self._metrics.happened("impression_not_recorded")
+        return Response(200, self._hot_headers(), orjson.dumps(_shown(decision, self._base(request))))
+
+    def _hot_headers(self) -> Headers:
+        headers = [_JSON, _NO_STORE]
+        if self._snapshot.store_is_away:
+            headers.append(("X-Snapshot-Age", f"{self._snapshot.age_seconds():.0f}"))
+        return headers
+
+    def _base(self, request: Request) -> str:
+        if self._public_url:
+            return self._public_url
+        environ = request.environ
+        return f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or environ.get('SERVER_NAME', '')}"
+
+    def _city_from_proxy(self, request: Request) -> str | None:
+        if not self._city_header:
+            return None
+        name = request.environ.get(self._city_header)
+        if name is None:
+            return None
+        # WSGI hands header bytes over as latin-1; a name that no parameter could carry counts as none.
+        city: str = name.encode("latin-1", "replace").decode("utf-8", "replace").strip()
+        return city if BANNER["city"].type.accepts(city) else None
+
+    # --- POST /click, /view, /events and GET /go ---
+
+    def _one_event(self, request: Request) -> Response:
+        fields = parse_body(json_guard.parse(_body(request)), FEEDBACK)
+        self._record(_KINDS[request.path], fields, request, self._key(request))
+        return _json(202, {"recorded": True})
+
+    def _record(self, kind: Kind, fields: Mapping[str, str], request: Request, key: ApiKey | None) -> None:
+        token = self._token(fields["token"])
+        if key is not None and key.tenant != token.tenant:
+            raise ApiError(403, "tenant", "the token belongs to another tenant than the key", "token")
+        visitor = self._visitors.of(request.environ, key, fields)
+        try:
+            self._feedback.record(kind, token, visitor)
+        except JournalRefused as error:
+            self._metrics.happened("feedback_refused")
+            wait = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+            raise ApiError(503, "journal", f"cannot record now, please send it again: {error}", headers=wait) from None
+
+    def _token(self, text: str) -> Token:
+        try:
+            return self._feedback.read(text)
+        except NotOurToken:
+            raise ApiError(400, "bad_token", "this is not a token that GET /banner gave out", "token") from None
+
+    def _events(self, request: Request) -> Response:
+        key = self._key(request)
+        if key is None:
+            raise _unauthorised("a server key is required: Authorization: Bearer bk_...")
+        if key.role is not Role.SERVER:
+            raise ApiError(403, "role", "this takes a key of role server", "key")
+        items = _event_list(json_guard.parse(_body(request)))
+        results = [self._event_result(item, request, key) for item in items]
+        if results and all(result["status"] == 503 for result in results):
+            wait = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+            raise ApiError(503, "journal", "cannot record now, please send all of them again", headers=wait)
+        return _json(200, {"results": results})
+
+    def _event_result(self, item: object, request: Request, key: ApiKey) -> dict[str, Any]:
+        try:
+            fields = parse_body(item, EVENT)
+            self._record(_KINDS[fields["kind"]], fields, request, key)
+        except ApiError as error:
+            return {"status": error.status, **error.body()}
+        return {"status": 202, "recorded": True}
+
+    def _go(self, request: Request) -> Response:
+        token = self._token(request.path[len("/go/") :])
+        if request.method == "GET" and not is_prefetch(request.environ):
+            try:
+                self._feedback.record(Kind.CLICKED, token, self._visitors.of(request.environ, None, {}))
+            except JournalRefused:
+                # The visitor still gets where the banner promised to lead.
+                self._metrics.happened("feedback_refused")
+        banner = self._feedback.landing(token)
+        if banner is None:
+            raise ApiError(410, "gone", "this banner is no longer there", "token")
+        return Response(302, [_NO_STORE, ("Location", banner.landing_url)], b"")
+
+    # --- keys and origins ---
+
+    def _key(self, request: Request, in_query: str | None = None) -> ApiKey | None:
+        """The key of the request; None when it has none. Raises ApiError for one that is not ours."""
+        configuration = self._snapshot.configuration
+        assert configuration is not None
+        header = request.environ.get("HTTP_AUTHORIZATION")
+        if header is not None:
+            text = header[7:] if header[:7].lower() == "bearer " else ""
+        elif in_query is not None:
+            text = in_query
+        else:
+            return None
+        key = find_key(text, configuration.keys)
+        if key is None:
+            raise _unauthorised("this key is not one of ours, or was removed")
+        if header is None and key.role is not Role.SERVE:
+            raise ApiError(403, "role", "only a serve key may stand in the address; send this one as a header", "key")
+        return key
+
+    def _check_origin(self, request: Request, key: ApiKey) -> None:
+        origin = request.environ.get("HTTP_ORIGIN")
+        if origin is None or key.role is not Role.SERVE or key.tenant is None:
+            return
+        configuration = self._snapshot.configuration
+        assert configuration is not None
+        if origin != self._base(request) and origin not in configuration.tenants[key.tenant].origins:
+            raise ApiError(403, "origin", "pages of this origin may not use the key; add it to the tenant's origins")
+
+    def _allow_origin(self, request: Request, response: Response) -> None:
+        """CORS: any tenant's origin may read the answer; what it may do was decided by its key or token."""
+        origin = request.environ["HTTP_ORIGIN"]
+        configuration = self._snapshot.configuration
+        tenants = configuration.tenants.values() if configuration else ()
+        response.headers.append(("Vary", "Origin"))
+        if any(origin in tenant.origins for tenant in tenants):
+            response.headers += [
+                ("Access-Control-Allow-Origin", origin),
+                ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
+                ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+                ("Access-Control-Max-Age", "600"),
+            ]
+
+
+def _body(request: Request) -> bytes:
+    limit = BODY_LIMITS[request.path]
+    text = request.environ.get("CONTENT_LENGTH") or "0"
+    length = int(text) if text.isdecimal() else 0
+    if length > limit:
+        raise ApiError(413, "too_large", f"the body may have at most {limit} bytes")
+    body: bytes = request.environ["wsgi.input"].read(length if length else limit + 1)
+    if len(body) > limit:
+        raise ApiError(413, "too_large", f"the body may have at most {limit} bytes")
+    return body
+
+
+def _event_list(value: object) -> list[object]:
+    if not isinstance(value, dict) or set(value) != {"events"} or not isinstance(value["events"], list):
+        raise ApiError(400, "bad_json", 'the body must be {"events": [...]}', "events")
+    events: list[object] = value["events"]
+    if len(events) > MAX_EVENTS:
+        raise ApiError(400, "bad_value", f"at most {MAX_EVENTS} events at once", "events")
+    return events
+
+
+def _shown(decision: Decision, base: str) -> dict[str, Any]:
+    banner = decision.banner
+    return {
+        "banner": banner.id,
+        "slot": decision.slot.id,
+        "city": decision.city,
+        "image_url": absolute(banner.image_url, base),
+        "landing_url": banner.landing_url,
+        "alt": banner.alt,
+        "width": banner.width or decision.slot.width,
+        "height": banner.height or decision.slot.height,
+        "token": decision.token,
+        "click_url": f"{base}/go/{decision.token}",
+        "propensity": decision.propensity,
+        "policy": decision.policy,
+        "reason": decision.reason,
+        "recorded": decision.recorded,
+        "served_at": decision.served_at,
+    }
+
+
+def absolute(url: str, base: str) -> str:
+    """A picture of our own store is kept without host."""
+    return base + url if url.startswith("/") else url
+
+
+def _json(status: int, value: Any) -> Response:
+    return Response(status, [_JSON, _NO_STORE], orjson.dumps(value))
+
+
+def _refusal(error: ApiError) -> Response:
+    return Response(error.status, [_JSON, _NO_STORE, *error.headers], orjson.dumps(error.body()))
+
+
+def _unauthorised(message: str) -> ApiError:
+    return ApiError(401, "key", message, "key", headers=(("WWW-Authenticate", "Bearer"),))

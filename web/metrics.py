@@ -1,0 +1,125 @@
+"""Numbers for Prometheus. Hot calls only add to plain dictionaries; a thread publishes what was added once a second."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TypeVar
+
+SAMPLE_EVERY = 16
+"""One hot call in this many is timed: observing a histogram costs as much as deciding."""
+LATENCY_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+MAX_WORKERS = 1024
+K = TypeVar("K")
+
+
+def claim_worker_index(directory: Path) -> tuple[int, IO[bytes]]:
+    """The lowest index no living process holds, and the open file that holds it for this one.
+
+    Names the files of prometheus-client by a small number instead of a process id, so restarts do not pile up files.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for index in range(MAX_WORKERS):
+        file = (directory / f"worker-{index}.lock").open("ab")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+        else:
+            return index, file
+    raise RuntimeError(f"more than {MAX_WORKERS} processes use {directory}")
+
+
+class Metrics:
+    """The counters of one worker process, and the sum over all of them."""
+
+    def __init__(self, directory: Path, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
+        """`gauges` gives name -> (help, value) of what is true of the installation now."""
+        index, self._index_file = claim_worker_index(directory)
+        # prometheus-client chooses its storage when it is imported, hence the variable first and the import here.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
+        import prometheus_client
+        from prometheus_client import values
+
+        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: index)
+        self._client = prometheus_client
+        self._directory = directory
+        self._gauges = gauges
+        registry = prometheus_client.CollectorRegistry()
+        self._requests = prometheus_client.Counter(
+            "banner_requests", "Hot calls answered.", ["call", "status"], registry=registry
+        )
+        self._events = prometheus_client.Counter(
+            "banner_events", "Things that happened while answering.", ["event"], registry=registry
+        )
+        self._latency = prometheus_client.Histogram(
+            "banner_request_seconds",
+            f"Time inside the door, of one call in {SAMPLE_EVERY}.",
+            ["call"],
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._answered: dict[tuple[str, int], int] = {}
+        self._happened: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+
+    def start(self) -> None:
+        """Publish once a second until stop."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish what is left."""
+        self._stop.set()
+        self._thread.join(timeout=2)
+        self._publish()
+        self._index_file.close()
+
+    def answered(self, call: str, status: int) -> bool:
+        """Count a hot call; True when this one should be timed next."""
+        key = (call, status)
+        count = self._answered.get(key, 0) + 1
+        self._answered[key] = count
+        return count % SAMPLE_EVERY == 0
+
+    def took(self, call: str, seconds: float) -> None:
+        """Record a timed call."""
+        self._latency.labels(call).observe(seconds)
+
+    def happened(self, event: str) -> None:
+        """Count something worth knowing that is no request, such as an unrecorded impression."""
+        self._happened[event] = self._happened.get(event, 0) + 1
+
+    def render(self) -> bytes:
+        """The text Prometheus reads, summed over all workers."""
+        from prometheus_client import multiprocess
+
+        self._publish()
+        registry = self._client.CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry, path=str(self._directory))  # type: ignore[no-untyped-call]
+        text: bytes = self._client.generate_latest(registry)
+        return text + self._gauge_text()
+
+    def _gauge_text(self) -> bytes:
+        lines = []
+        for name, (explanation, value) in self._gauges().items():
+            lines += [f"# HELP {name} {explanation}", f"# TYPE {name} gauge", f"{name} {value}"]
+        return ("\n".join(lines) + "\n").encode()
+
+    def _run(self) -> None:
+        while not self._stop.wait(1.0):
+            self._publish()
+
+    def _publish(self) -> None:
+        with self._lock:
+            for (call, status), count in _take(self._answered):
+                self._requests.labels(call, str(status)).inc(count)
+            for event, count in _take(self._happened):
+                self._events.labels(event).inc(count)
+
+
+def _take(counts: dict[K, int]) -> list[tuple[K, int]]:
+    """Empty the dictionary and return what it held."""
+    return [(key, counts.pop(key)) for key in list(counts)]
