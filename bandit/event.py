@@ -115,10 +115,6 @@ def _optional_text(value: str | None) -> bytes:
     return _NULL if value is None else _PRESENT + _text(value)
 
 
-def _optional_bytes(value: bytes | None) -> bytes:
-    return _NULL if value is None else _PRESENT + _known_long(len(value)) + value
-
-
 def encode(event: BannerEvent) -> bytes:
     """Avro binary, without any framing."""
     return encode_unstamped(event) + stamp(event.shard, event.journal, event.sequence)
@@ -126,30 +122,70 @@ def encode(event: BannerEvent) -> bytes:
 
 def encode_unstamped(event: BannerEvent) -> bytes:
     """All fields but the last three; `stamp` adds those when the journal knows them."""
-    (kind, impression_id, tenant, slot, city, banner, policy, day, served_at, received_at, propensity) = event[:11]
-    (reason, verdict, customer, referrer, platform, would_be, unrecognised) = event[11:18]
-    return b"".join(
-        (
-            _KINDS[kind],
-            impression_id,
-            _text(tenant),
-            _text(slot),
-            _text(city),
-            _text(banner),
-            _POLICIES[policy],
-            _known_long(day),
-            _time(served_at),
-            _time(received_at),
-            _double(propensity),
-            _text(reason),
-            _VERDICTS[verdict],
-            _optional_bytes(customer),
-            _optional_text(referrer),
-            _text(platform),
-            _optional_text(would_be),
-            _optional_text(unrecognised),
-        )
+    return Stencil.of(event).fill(
+        event.impression_id,
+        event.day,
+        event.served_at,
+        event.received_at,
+        event.verdict,
+        event.customer,
+        event.referrer,
+        event.unrecognised_city,
     )
+
+
+class Stencil(NamedTuple):
+    """The encoding of events that agree in everything a choice fixes beforehand; `fill` adds what a request brings."""
+
+    kind: bytes
+    names: bytes
+    """From tenant to policy."""
+    choice: bytes
+    """Propensity and reason."""
+    rest: bytes
+    """Platform and would_be_banner."""
+
+    @classmethod
+    def of(cls, event: BannerEvent) -> "Stencil":
+        """For events like this one."""
+        names = _text(event.tenant) + _text(event.slot) + _text(event.city) + _text(event.banner)
+        return cls(
+            _KINDS[event.kind],
+            names + _POLICIES[event.policy],
+            _double(event.propensity) + _text(event.reason),
+            _text(event.platform) + _optional_text(event.would_be_banner),
+        )
+
+    def fill(
+        self,
+        impression_id: bytes,
+        day: int,
+        served_at: int,
+        received_at: int,
+        verdict: str,
+        customer: bytes | None,
+        referrer: str | None,
+        unrecognised_city: str | None,
+    ) -> bytes:
+        """All fields but the last three."""
+        kind, names, choice, rest = self
+        served = _time(served_at)
+        return b"".join(
+            (
+                kind,
+                impression_id,
+                names,
+                _known_long(day),
+                served,
+                served if received_at == served_at else _time(received_at),
+                choice,
+                _VERDICTS[verdict],
+                _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
+                _NULL if referrer is None else _PRESENT + _text(referrer),
+                rest,
+                _NULL if unrecognised_city is None else _PRESENT + _text(unrecognised_city),
+            )
+        )
 
 
 def stamp(shard: int, journal: int, sequence: int) -> bytes:

@@ -11,8 +11,3 @@ def fade(age_days: int, half_life_days: float | None, lookback_days: int) -> flo
     if half_life_days is None or age_days <= 0:
         return 1.0
     return float(0.5 ** (age_days / half_life_days))
-
-
-def evidence_days(today: int, lookback_days: int) -> tuple[int, int]:
-    """The first and the last day that weigh anything, both included."""
-    return today - lookback_days, today

@@ -8,10 +8,12 @@ from typing import Protocol
 import numpy as np
 
 from bandit.eligibility import Visit, next_change, why_not
-from bandit.model import Banner, Reason, Slot
+from bandit.event import BannerEvent, Stencil
+from bandit.model import Banner, Kind, Policy, Reason, Slot, Tenant
 from bandit.shares import apply
 from bandit.thompson import cumulative, draw, probabilities
 from serving.evidence import SlotEvidence
+from serving.token import place
 
 FOR_EVER_US = 1 << 62
 GROWTH = 1.02
@@ -23,11 +25,30 @@ class SlotKnowledge(Protocol):
     """What a cell is computed from."""
 
     @property
+    def tenant(self) -> Tenant: ...
+    @property
     def slot(self) -> Slot: ...
     @property
     def banners(self) -> tuple[Banner, ...]: ...
     @property
     def evidence(self) -> SlotEvidence: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One banner chosen in one way, with all that every impression of it has in common."""
+
+    slot: Slot
+    city: str
+    banner: Banner
+    policy: Policy
+    reason: Reason
+    propensity: float
+    stencil: Stencil
+    where: bytes
+    """Tenant, slot, city and banner as a token holds them."""
+    rendered: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    """For whoever answers with it: the constant parts of the answer, by base URL."""
 
 
 @dataclass(slots=True)
@@ -45,7 +66,38 @@ class Cell:
     trials: float
     clicks: float
     requests: int = 0
-    used_us: int = field(default=0)
+    used_us: int = 0
+    _choices: dict[tuple[int, Policy], Choice] = field(default_factory=dict)
+
+    @property
+    def policy(self) -> Policy:
+        """Of a visitor outside the holdout."""
+        return Policy.LEARNED if self.reason is Reason.LEARNED else Policy.FIXED
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the banners compete, so that a holdout makes a difference."""
+        return self.reason is Reason.LEARNED
+
+    def choice(self, index: int, policy: Policy) -> Choice:
+        """The banner at this index, chosen by this policy."""
+        known = self._choices.get((index, policy))
+        if known is None:
+            known = self._choices[(index, policy)] = self._make_choice(index, policy)
+        return known
+
+    def _make_choice(self, index: int, policy: Policy) -> Choice:
+        banner, knowledge = self.banners[index], self.knowledge
+        is_holdout = policy is Policy.HOLDOUT
+        reason = Reason.HOLDOUT if is_holdout else self.reason
+        propensity = 1 / len(self.banners) if is_holdout else self.probabilities[index]
+        names = (knowledge.tenant.id, knowledge.slot.id, self.visit.city, banner.id)
+        like = BannerEvent(
+            Kind.SERVED, b"", *names, policy, 0, 0, 0, propensity, reason, "", platform=self.visit.platform
+        )
+        return Choice(
+            knowledge.slot, self.visit.city, banner, policy, reason, propensity, Stencil.of(like), place(*names)
+        )
 
     def index_of(self, random_number: float) -> int:
         """The banner that a uniform draw from [0, 1) falls on."""
@@ -141,7 +193,8 @@ class CellCache:
 
     def refresh(self, is_current: Callable[[SlotKnowledge], bool], now_us: int, has_time: Callable[[], bool]) -> None:
         """Drop the cells of knowledge replaced since, and compute stale ones again, most requested first."""
-        cells = sorted(list(self._cells.items()), key=lambda item: -item[1].requests)
+        cells = list(self._cells.items())  # at once, since requests add to it meanwhile
+        cells.sort(key=lambda item: -item[1].requests)
         for key, cell in cells:
             if not is_current(cell.knowledge):
                 self._cells.pop(key, None)
@@ -154,7 +207,8 @@ class CellCache:
 
     def _put(self, cell: Cell) -> Cell:
         if len(self._cells) >= self._max_cells:
-            oldest = sorted(list(self._cells.items()), key=lambda item: item[1].used_us)
+            oldest = list(self._cells.items())
+            oldest.sort(key=lambda item: item[1].used_us)
             for key, _ in oldest[: self._max_cells // 10 + 1]:
                 self._cells.pop(key, None)
         self._cells[(cell.knowledge, cell.visit)] = cell

@@ -6,19 +6,18 @@ from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
-from bandit.event import BannerEvent, encode_unstamped, stamp
-from bandit.model import OTHER, Banner, Kind, Policy, Reason, Slot, Verdict
-from serving.cells import Cell
+from bandit.event import stamp
+from bandit.model import OTHER, Policy, Verdict
+from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.snapshot import Snapshot, SlotView
-from serving.token import CUSTOMER_BYTES, Token, impression_id, sign
+from serving.token import CUSTOMER_BYTES, impression_id, sign_parts
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
 SHARD = 0
 """The embedded store counts from one log."""
 _TWO_TO_64 = float(1 << 64)
-_POLICY_OF = {Reason.LEARNED: Policy.LEARNED, Reason.PINNED: Policy.FIXED, Reason.DEFAULT: Policy.FIXED}
 
 
 class UnknownName(LookupError):
@@ -42,14 +41,9 @@ class Ask(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What was chosen, with which probability, and the proof."""
+    """What was chosen, and the proof."""
 
-    slot: Slot
-    city: str
-    banner: Banner
-    policy: Policy
-    reason: Reason
-    propensity: float
+    choice: Choice
     token: str
     recorded: bool
     """False when the journal could not take it: the banner is shown, and neither it nor its click counts."""
@@ -95,81 +89,40 @@ class Decider:
         cell = self._snapshot.cell(view, visit, now_us)
         if not cell.banners:
             return None
-        digest = None
-        if ask.customer_id is not None:
-            digest = customer_digest(self._keyring.customer_key, ask.tenant, ask.customer_id)
-        index, policy, reason, propensity = self._choose(cell, view.slot, digest)
-        banner = cell.banners[index]
-        token = Token(
-            impression_id(now_us, self._rng.getrandbits(64)),
-            view.clock.day(now_us),
-            SHARD,
-            policy,
-            False,
-            propensity,
-            None if digest is None else digest[:CUSTOMER_BYTES],
-            ask.tenant,
-            ask.slot,
-            visit.city,
-            banner.id,
-            ask.referrer_id,
-        )
+        customer_id, digest, customer = ask.customer_id, None, None
+        if customer_id is not None:
+            digest = customer_digest(self._keyring.customer_key, ask.tenant, customer_id)
+            customer = digest[:CUSTOMER_BYTES]
+        choice = self._choose(cell, view.slot.holdout_share, digest)
         verdict = self._judge.served(ask.tenant, visitor, now_us)
+        impression, day = impression_id(now_us, self._rng.getrandbits(64)), view.clock.day(now_us)
         unrecognised = ask.city if visit.city == OTHER else None
-        recorded = self._record(token, reason, verdict, visit.platform, unrecognised)
-        if recorded and verdict is Verdict.ACCEPTED:
-            token = token._replace(counted=True)
-        return Decision(
-            view.slot,
-            visit.city,
-            banner,
-            policy,
-            reason,
-            propensity,
-            sign(token, self._keyring),
-            recorded,
-            view.clock.iso(now_us),
+        recorded = self._record(
+            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised)
         )
+        token = sign_parts(
+            impression,
+            day,
+            SHARD,
+            choice.policy,
+            recorded and verdict is Verdict.ACCEPTED,
+            choice.propensity,
+            customer,
+            choice.where,
+            ask.referrer_id,
+            self._keyring,
+        )
+        return Decision(choice, token, recorded, view.clock.iso(now_us))
 
-    def _choose(self, cell: Cell, slot: Slot, digest: bytes | None) -> tuple[int, Policy, Reason, float]:
-        """Index of the banner, policy, reason and propensity."""
+    def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
         random_number = self._rng.random
-        if cell.reason is Reason.LEARNED:
-            if slot.holdout_share:
-                unit = random_number() if digest is None else holdout_unit(digest)
-                if unit < slot.holdout_share:
-                    count = len(cell.banners)
-                    return int(random_number() * count), Policy.HOLDOUT, Reason.HOLDOUT, 1.0 / count
-            index = cell.index_of(random_number())
-            return index, Policy.LEARNED, Reason.LEARNED, cell.probabilities[index]
-        return 0, _POLICY_OF[cell.reason], cell.reason, 1.0
+        if holdout_share and cell.is_open:
+            unit = random_number() if digest is None else holdout_unit(digest)
+            if unit < holdout_share:
+                return cell.choice(int(random_number() * len(cell.banners)), Policy.HOLDOUT)
+        return cell.choice(cell.index_of(random_number()), cell.policy)
 
-    def _record(
-        self, token: Token, reason: Reason, verdict: Verdict, platform: str, unrecognised_city: str | None
-    ) -> bool:
-        served_at = token.served_at
-        body = encode_unstamped(
-            BannerEvent(
-                Kind.SERVED,
-                token.impression_id,
-                token.tenant,
-                token.slot,
-                token.city,
-                token.banner,
-                token.policy,
-                token.day,
-                served_at,
-                served_at,
-                token.propensity,
-                reason,
-                verdict,
-                token.customer,
-                token.referrer,
-                platform,
-                None,
-                unrecognised_city,
-            )
-        )
+    def _record(self, body: bytes) -> bool:
         journal = self._journal
         try:
             journal.append(SHARD, lambda sequence: body + stamp(SHARD, journal.id, sequence))

@@ -119,6 +119,12 @@ class Snapshot:
                 self._wake.set()
         return self._cells.get(view, visit, now_us)
 
+    def current(self) -> Configuration:
+        """The configuration. Raises StoreUnavailable while none was ever loaded."""
+        if self.configuration is None:
+            raise StoreUnavailable("nothing was loaded yet")
+        return self.configuration
+
     def age_seconds(self) -> float:
         """How old the newest knowledge is."""
         return max(self._clock() - self.refreshed_us, 0) / SECOND_US

@@ -39,7 +39,7 @@ class SnapshotFile:
         own = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with own.open("w", encoding="utf-8", opener=_private) as file:
+            with open(own, "w", encoding="utf-8", opener=_private) as file:
                 json.dump(_to_json(snapshot), file)
             own.replace(self._path)
         except OSError as error:

@@ -1,7 +1,7 @@
 """The signed proof of an impression: everything that says where its view and click will count.
 
-`base64url(version, key id, flags, impression id, day, shard, propensity, customer, tenant, slot, city, banner, referrer |
-HMAC-SHA256 cut to 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a second way.
+`base64url(version, key id, flags, impression id, day, shard, propensity, customer, tenant, slot, city, banner,
+referrer | HMAC-SHA256 cut to 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a second way.
 """
 
 import base64
@@ -20,6 +20,7 @@ MAC_BYTES = 16
 CUSTOMER_BYTES = 8
 _HEAD = struct.Struct(">BBB16siHd8s")
 _POLICIES = tuple(str(policy) for policy in Policy)
+_POLICY_NUMBERS = {policy: number for number, policy in enumerate(_POLICIES)}
 _COUNTED, _HAS_CUSTOMER = 4, 8
 _NO_CUSTOMER = bytes(CUSTOMER_BYTES)
 
@@ -56,32 +57,41 @@ def impression_id(served_at: int, random_bits: int) -> bytes:
     return served_at.to_bytes(8, "big") + random_bits.to_bytes(8, "big")
 
 
-@lru_cache(maxsize=65_536)
 def place(*names: str) -> bytes:
     """The names of a token, each behind its length."""
     encoded = [name.encode("ascii") for name in names]
     return b"".join(bytes([len(name)]) + name for name in encoded)
 
 
+_referrer = lru_cache(maxsize=65_536)(place)
+
+
 def sign(token: Token, keyring: Keyring) -> str:
     """The token as text, signed with the keyring's signing key."""
-    flags = _POLICIES.index(token.policy) | (_COUNTED if token.counted else 0)
-    customer = token.customer
+    (impression, day, shard, policy, counted, propensity, customer, *names, referrer) = token
+    where = place(*names)
+    return sign_parts(impression, day, shard, policy, counted, propensity, customer, where, referrer, keyring)
+
+
+def sign_parts(
+    impression: bytes,
+    day: int,
+    shard: int,
+    policy: str,
+    counted: bool,
+    propensity: float,
+    customer: bytes | None,
+    where: bytes,
+    referrer: str | None,
+    keyring: Keyring,
+) -> str:
+    """Like sign, with tenant, slot, city and banner given as `place` encodes them."""
+    flags = _POLICY_NUMBERS[policy] | (_COUNTED if counted else 0)
     if customer is not None:
         flags |= _HAS_CUSTOMER
     key_id = keyring.signing_key
-    head = _HEAD.pack(
-        VERSION,
-        key_id,
-        flags,
-        token.impression_id,
-        token.day,
-        token.shard,
-        token.propensity,
-        customer or _NO_CUSTOMER,
-    )
-    names = place(token.tenant, token.slot, token.city, token.banner)
-    body = head + names + place(token.referrer or "")
+    head = _HEAD.pack(VERSION, key_id, flags, impression, day, shard, propensity, customer or _NO_CUSTOMER)
+    body = head + where + _referrer(referrer or "")
     mac = hmac.digest(keyring.token_keys[key_id], body, "sha256")[:MAC_BYTES]
     return binascii.b2a_base64(body + mac, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
 

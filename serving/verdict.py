@@ -1,7 +1,7 @@
 """Whether an event counts. Judged once, when HTTP receives it, on the visitor and never on the connection."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from bandit.model import Kind, Verdict
 from serving.token import Token
@@ -13,8 +13,7 @@ MAX_VISITORS = 100_000
 """Visitors a process remembers within one minute; beyond it newcomers are not limited, so memory stays bounded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """Who looks at the page, as far as the caller told us. A rule whose fact is absent is not applied."""
 
     user_agent: str | None = None

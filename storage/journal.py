@@ -1,29 +1,41 @@
 """The write-ahead log of one process: what is appended here survives its death.
 
-`append` is the hot path: one `os.write` under a lock. Everything that may take its time (forcing data to disk, measuring
-the directory, closing full segments, finding out whether a sick disk has recovered) is done by a thread of the journal.
+`append` is the hot path: one `os.write` under a lock. What may take its time (forcing data to disk, measuring the
+directory, closing full segments, finding out whether a sick disk has recovered) is done by a thread of the journal.
 """
 
-import fcntl
 import logging
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from zlib import crc32
+from typing import TypeVar
 
-from storage.segments import CHECKED, HEADER, MAGIC, MAX_RECORD_BYTES, segment_name
+from storage.segment_files import (
+    create_locked,
+    file_sizes,
+    segment_name,
+    sync_and_close,
+    sync_data,
+    sync_directory,
+)
+from storage.segments import MAX_RECORD_BYTES, frame
 
 _log = logging.getLogger(__name__)
-_sync_data: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 _LOOK_SECONDS = 0.1
 """How old the measured size of the directory may be."""
 
 _ROOM_BYTES = 1024
 """Less room than this counts as full; an event is shorter."""
+
+_PROBE = bytes(4096)
+
+
+Target = TypeVar("Target")
 
 
 class JournalRefused(Exception):
@@ -41,7 +53,8 @@ class JournalUnwritable(JournalRefused):
 class Journal:
     """One process's journal. Threads may share it; a forked child opens its own.
 
-    Sequences count from 1 per shard without gaps, as long as the disk is sound: a refused record uses none up.
+    Sequences count from 1 per shard without gaps: a refused record uses none up. The one exception is a record that was
+    written but could not be synced under sync = always: the drain may have read it, so its sequence is not used again.
     """
 
     def __init__(
@@ -61,7 +74,7 @@ class Journal:
         self._room = max_bytes
         self._failure: str | None = None
         self._dirty = False
-        self._new_name = False
+        self._unsynced_name = False
         self._retired: list[int] = []
         self._closing = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="journal", daemon=True)
@@ -78,9 +91,9 @@ class Journal:
     ) -> "Journal":
         """A new journal with an id of its own in `directory`, which is made if missing.
 
-        `max_bytes` bounds all files of the directory. It is measured every 0.1 s, so several processes may together
+        `max_bytes` bounds all files of the directory. They are measured every 0.1 s, so several processes may together
         overshoot it by what they write in that time. A directory that cannot be written is no error here: `append` and
-        `check` say so, until it can.
+        `check` say so for as long as it lasts.
         """
         if sync not in ("interval", "always"):
             raise ValueError(f"sync: must be interval or always, not {sync!r}")
@@ -97,33 +110,34 @@ class Journal:
     def append(self, shard: int, encode: Callable[[int], bytes]) -> None:
         """Record `encode(sequence)`, at most 1 MiB; when this returns, it survives the death of the process.
 
-        With sync = always it survives a power cut too. Raises JournalFull or JournalUnwritable; the record is then not
-        recorded and its sequence goes to the next. (One exception: a record that was written and could not be synced
-        keeps its sequence, since the drain may have read it.)
+        With sync = always it survives a power cut too. Raises JournalFull or JournalUnwritable.
         """
         with self._lock:
             sequence = self._sequences.get(shard, 0) + 1
             payload = encode(sequence)
-            length = len(payload)
-            crc = crc32(payload, crc32(CHECKED.pack(length, shard)))
-            frame = HEADER.pack(MAGIC, length, crc, shard) + payload
-            size = len(frame)
-            if size > self._room or length > MAX_RECORD_BYTES:
-                raise self._too_long(length)
+            if len(payload) > MAX_RECORD_BYTES:
+                raise ValueError(f"a record has at most {MAX_RECORD_BYTES} bytes, not {len(payload)}")
+            data = frame(shard, payload)
+            size = len(data)
+            if size > self._room:
+                raise self._full()
             if self._descriptor < 0 or self._written >= self._segment_bytes:
                 self._next_segment()
-            try:
-                written = os.write(self._descriptor, frame)
-            except OSError as error:
-                raise self._write_failed(error) from error
-            if written != size:
-                raise self._write_failed(OSError(f"only {written} of {size} bytes were written"))
+            # Taken before the write: a signal handler that raises in between costs a gap, not a sequence used twice.
             self._sequences[shard] = sequence
+            try:
+                written = os.write(self._descriptor, data)
+                if written != size:
+                    raise OSError(f"only {written} of {size} bytes were written")
+            except OSError as error:
+                self._sequences[shard] = sequence - 1
+                raise self._write_failed(error) from error
             self._written += size
             self._room -= size
-            self._dirty = True
             if self._always:
                 self._sync_record(size)
+            else:
+                self._dirty = True
 
     def check(self) -> None:
         """Raise what an append would raise now: JournalFull or JournalUnwritable."""
@@ -140,78 +154,77 @@ class Journal:
         self._closing.set()
         self._keeper.join()
         with self._lock:
-            self._failure = "the journal is closed"
             self._retire()
         self._sync()
+        self._failure = "the journal is closed"
 
     def _start(self) -> None:
         self._measure()
-        with self._lock:
+        with self._lock, suppress(JournalUnwritable):  # `check` says so
             if self._room >= _ROOM_BYTES:
-                try:
-                    self._next_segment()
-                except JournalUnwritable as refused:
-                    _log.error("%s", refused)
+                self._next_segment()
         self._keeper.start()
 
-    # Under the lock
+    # Called with the lock held
 
     def _next_segment(self) -> None:
-        """Close the segment and open the next.
-
-        The file gets its name when it is locked: a segment without a lock is a dead one, which the drain deletes.
-        """
+        """Leave the segment and open the next. It gets its name when it is locked, since a segment without a lock is a
+        dead one, which the drain deletes."""
         if self._closing.is_set():
             raise JournalUnwritable("the journal is closed")
         number = self._number + 1
         path = self._directory / segment_name(self.id, number)
-        nameless = path.with_suffix(".new")
         try:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(nameless, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            descriptor = create_locked(path)
         except OSError as error:
-            raise self._unwritable(error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            nameless.rename(path)
-        except OSError as error:
-            os.close(descriptor)
             raise self._unwritable(error) from error
         self._retire()
-        self._descriptor, self._number, self._written, self._new_name = descriptor, number, 0, True
+        self._descriptor, self._number, self._written = descriptor, number, 0
         if self._always:
             self._sync_name()
+        else:
+            self._unsynced_name = True
 
     def _retire(self) -> None:
-        """Never write to the segment again; the thread syncs and closes it."""
+        """Never write to the segment again; the journal's thread syncs and closes it."""
         if self._descriptor >= 0:
             self._retired.append(self._descriptor)
             self._descriptor = -1
 
     def _write_failed(self, error: OSError) -> JournalUnwritable:
         """Take back what a failed write has left. The next append tries another segment, unless this one is fresh."""
-        try:
-            os.ftruncate(self._descriptor, self._written)
-        except OSError:
-            self._retire()
-        if self._written:
+        if not self._cut_back() or self._written:
             self._retire()
         return self._unwritable(error)
 
     def _sync_record(self, size: int) -> None:
+        """Force the record just written to disk, or cut it off again.
+
+        The drain may have read it already. So the segment is left, lest another frame begin in the middle of what the
+        drain takes for read.
+        """
         try:
-            _sync_data(self._descriptor)
+            sync_data(self._descriptor)
         except OSError as error:
-            # The drain may have read the frame, so its bytes must never become another one's: cut it off, which keeps
-            # it uncounted if it was not read yet, and leave the segment.
             self._written -= size
-            self._retire_truncated()
+            self._cut_back()
+            self._retire()
             raise self._unwritable(error) from error
 
-    def _too_long(self, length: int) -> Exception:
-        if length > MAX_RECORD_BYTES:
-            return ValueError(f"a record has at most {MAX_RECORD_BYTES} bytes, not {length}")
-        return self._full()
+    def _cut_back(self) -> bool:
+        try:
+            os.ftruncate(self._descriptor, self._written)
+        except OSError:
+            return False
+        return True
+
+    def _sync_name(self) -> None:
+        try:
+            sync_directory(self._directory)
+        except OSError as error:
+            self._retire()
+            raise self._unwritable(error) from error
 
     def _full(self) -> JournalFull:
         return JournalFull(f"{self._directory} holds its {self._max_bytes} bytes; the drain has to deliver first")
@@ -219,3 +232,69 @@ class Journal:
     def _unwritable(self, error: OSError) -> JournalUnwritable:
         self._failure = f"{self._directory} cannot be written: {error}"
         return JournalUnwritable(self._failure)
+
+    # The journal's thread; it alone closes descriptors, so it may use one without the lock
+
+    def _keep(self) -> None:
+        sync_at = 0.0
+        while not self._closing.wait(min(_LOOK_SECONDS, self._sync_interval_seconds)):
+            if time.monotonic() >= sync_at:
+                sync_at = time.monotonic() + self._sync_interval_seconds
+                self._sync()
+            self._measure()
+            if self._failure is not None:
+                self._probe()
+
+    def _sync(self) -> None:
+        """Force everything to disk, and close what is retired."""
+        with self._lock:
+            descriptor, retired, self._retired = self._descriptor, self._retired, []
+            dirty, self._dirty = self._dirty, False
+            unsynced_name, self._unsynced_name = self._unsynced_name, False
+        for one in retired:
+            self._attempt(sync_and_close, one)
+        if dirty and descriptor >= 0:
+            self._attempt(sync_data, descriptor)
+        if unsynced_name:
+            self._attempt(sync_directory, self._directory)
+
+    def _attempt(self, act: Callable[[Target], None], target: Target) -> None:
+        try:
+            act(target)
+        except OSError as error:
+            with self._lock:
+                _log.error("%s", self._unwritable(error))
+                self._retire()
+
+    def _measure(self) -> None:
+        with self._lock:
+            number, room = self._number, self._room
+        try:
+            sizes = file_sizes(self._directory)
+        except OSError as error:
+            self._unwritable(error)
+            return
+        with self._lock:
+            written_since = room - self._room
+            self._room = self._max_bytes - sum(sizes.values()) - written_since
+            if number == self._number:
+                self._leave_useless_segment(is_gone=segment_name(self.id, number) not in sizes)
+
+    def _leave_useless_segment(self, *, is_gone: bool) -> None:
+        """What is written to a segment that somebody removed would be lost; and in a full directory the drain can free
+        only segments that nobody writes to."""
+        if is_gone and self._descriptor >= 0:
+            _log.error("%s: the journal's segment was removed; it goes on in another", self._directory)
+            self._retire()
+        elif self._written and self._room < _ROOM_BYTES:
+            self._retire()
+
+    def _probe(self) -> None:
+        """Find out whether the disk takes data again, since readiness must not wait for a request to try it."""
+        path = self._directory / f"{self.id:016x}.probe"
+        with suppress(OSError):
+            try:
+                path.write_bytes(_PROBE)
+            finally:
+                path.unlink(missing_ok=True)
+            self._failure = None

@@ -1,12 +1,9 @@
-"""Segment files: their names, their frames, and reading them back, also when they are damaged.
+"""What is inside a segment: frames back to back, and reading them, also where they are damaged.
 
-A frame is `magic u32 | length u32 | crc32(length, shard, payload) u32 | shard u16 | payload`, little endian. A segment is
-frames back to back, written by one process that holds `flock` on it; `<journal id, 16 hex>-<number, 8 digits>.seg`.
+A frame is `magic u32 | length u32 | crc32(length, shard, payload) u32 | shard u16 | payload`, little endian.
 """
 
-import fcntl
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from struct import Struct
@@ -26,12 +23,11 @@ MAGIC = 0xFE4A42F5
 """As bytes f5 42 4a fe. The outer two occur in no UTF-8 text, so no name that a visitor sends can look like a frame."""
 
 HEADER = Struct("<IIIH")
-_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
 _CHECKED = Struct("<IH")
+_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+
 _CHUNK_BYTES = MAX_PAYLOAD_BYTES + (64 << 10)
 """Read at once; more than the longest frame, so that a frame at the start of a chunk is never cut off by its end."""
-
-_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{8})\.seg")
 
 
 class Chunk(NamedTuple):
@@ -46,48 +42,11 @@ class Chunk(NamedTuple):
     """Nothing more can be taken from the segment as it was when it was read."""
 
 
-class Segment(NamedTuple):
-    """One segment file; they sort by journal, then number."""
-
-    journal: str
-    number: int
-    path: Path
-
-
 def frame(shard: int, payload: bytes) -> bytes:
     """The record as it stands in a segment."""
     length = len(payload)
     crc = crc32(payload, crc32(_CHECKED.pack(length, shard)))
     return HEADER.pack(MAGIC, length, crc, shard) + payload
-
-
-def segment_name(journal: int, number: int) -> str:
-    """The file name of a journal's segment."""
-    return f"{journal:016x}-{number:08d}.seg"
-
-
-def find_segments(directory: Path) -> dict[str, list[Segment]]:
-    """The segments of every journal, each journal's in order; other files are ignored, a missing directory is empty."""
-    journals: dict[str, list[Segment]] = {}
-    try:
-        names = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return journals
-    for name in names:
-        if match := _NAME.fullmatch(name):
-            segment = Segment(match[1], int(match[2]), directory / name)
-            journals.setdefault(segment.journal, []).append(segment)
-    return journals
-
-
-def is_held(path: Path) -> bool:
-    """Whether a living process holds the file's lock."""
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def read(path: Path, offset: int, max_records: int, *, live: bool) -> Chunk:
@@ -139,7 +98,7 @@ class _Scan:
         while position <= last_header and len(records) < max_records:
             magic, length, crc, shard = HEADER.unpack_from(data, position)
             end = position + HEADER.size + length
-            if magic != MAGIC or end > len(data) or crc32(view[position + 12 : end], _crc_of_length(view, position)) != crc:
+            if magic != MAGIC or end > len(data) or _crc(view, position, end) != crc:
                 break
             records.append(Record(shard, data[position + HEADER.size : end]))
             position = end
@@ -194,10 +153,13 @@ class _Scan:
     def _is_frame(self, position: int) -> bool:
         if position + HEADER.size > len(self._data):
             return False
+        length: int
+        crc: int
         _, length, crc, _ = HEADER.unpack_from(self._data, position)
         end = position + HEADER.size + length
-        return end <= len(self._data) and crc32(self._view[position + 12 : end], _crc_of_length(self._view, position)) == crc
+        return end <= len(self._data) and _crc(self._view, position, end) == crc
 
 
-def _crc_of_length(view: memoryview, position: int) -> int:
-    return crc32(view[position + 4 : position + 8])
+def _crc(view: memoryview, position: int, end: int) -> int:
+    """Over the length, which stands before the CRC, and the shard and payload behind it."""
+    return crc32(view[position + 12 : end], crc32(view[position + 4 : position + 8]))

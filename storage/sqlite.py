@@ -4,7 +4,6 @@ from pathlib import Path
 
 from storage.base import EventSink, Store
 from storage.sqlite_configuration import ConfigurationTables
-from storage.sqlite_connections import Connected
 from storage.sqlite_counts import CountTables
 from storage.sqlite_schema import upgrade
 from storage.sqlite_sink import EventTables
@@ -21,7 +20,7 @@ class SqliteStore(ConfigurationTables, CountTables, EventTables, Upkeep, Store, 
     def open(cls, path: Path) -> "SqliteStore":
         """The store at this path, made or upgraded where needed; its directory must exist.
 
-        Raises NewerSchema when a newer release wrote the file, StoreUnavailable when it cannot be used.
+        Raises SchemaVersionError when a newer release wrote the file, StoreUnavailable when it cannot be used.
         """
         store = cls(path)
         with store._connections.outside_transactions(create=True) as connection:

@@ -60,14 +60,14 @@ MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1,)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 
-class NewerSchema(Exception):
+class SchemaVersionError(Exception):
     """The file was written by a newer version of this software; waiting does not help."""
 
 
 def upgrade(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
     """Bring the tables to the newest version, each step whole or not at all.
 
-    Raises NewerSchema when the file is ahead of this software, and sqlite3.Error.
+    Raises SchemaVersionError when the file is ahead of this software, and sqlite3.Error.
     """
     _version(connection, len(migrations))
     _use_write_ahead_log(connection)
@@ -101,7 +101,7 @@ def _upgrade_once(connection: sqlite3.Connection, migrations: Sequence[Sequence[
 def _version(connection: sqlite3.Connection, known: int) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version > known:
-        raise NewerSchema(
+        raise SchemaVersionError(
             f"the store has schema version {version}, this software knows up to {known}: "
             "start the newer release, or restore a backup made before the upgrade"
         )

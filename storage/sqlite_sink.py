@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from typing import TypeVar
 
 from bandit.event import BannerEvent, Increments, UndecodableEvent, decode, increments
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
@@ -17,6 +18,8 @@ VIEW, CLICK = 1, 2
 
 Totals = list[int]
 """Served, viewed, clicks."""
+
+Cell = TypeVar("Cell", bound=tuple[object, ...])
 
 
 class EventTables(Connected):
@@ -166,7 +169,7 @@ class Delivery:
             _drop_rarest_cities(self._connection, tenant)
 
 
-def _add(cells: dict[tuple[str | int, ...], Totals], cell: tuple[str | int, ...], added: Increments) -> None:
+def _add(cells: dict[Cell, Totals], cell: Cell, added: Increments) -> None:
     totals = cells.get(cell)
     if totals is None:
         cells[cell] = list(added)

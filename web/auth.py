@@ -6,10 +6,10 @@ from typing import Any, Literal, TypeVar
 
 from flask import Flask, current_app, g, request
 
-from bandit.model import ApiKey, Role
+from bandit.model import ApiKey, Role, Tenant
 from serving.keys import find_key
-from web.errors import ApiError
 from web.context import context
+from web.errors import ApiError
 
 Access = Role | Literal["public"]
 BODY_BYTES = 64 << 10
@@ -53,15 +53,19 @@ def check_declarations(app: Flask) -> None:
         raise AssertionError(f"no role is declared for {', '.join(open_routes)}")
 
 
-def authenticate() -> None:
-    """Before each request: the body limit of the route, and the key it needs."""
+def admit() -> None:
+    """Before each request: the body limit of the route, the key it needs, and no parameter twice."""
     if request.endpoint is None:
         return
     requirement = requirement_of(current_app, request.endpoint)
     assert requirement is not None, "check_declarations ran at start"
     request.max_content_length = requirement.body_bytes
-    if requirement.access != "public":
-        g.key = _key_with(requirement.access)
+    if requirement.access == "public":
+        return
+    g.key = _key_with(requirement.access)
+    for name, values in request.args.lists():
+        if len(values) > 1:
+            raise ApiError(400, "repeated", "a parameter may be given once", name[:100])
 
 
 def caller() -> ApiKey:
@@ -71,7 +75,7 @@ def caller() -> ApiKey:
     return key
 
 
-def tenant_of_call(named: str | None) -> str:
+def tenant_of_call(named: str | None) -> Tenant:
     """The tenant this call is about: the key's own, or the one an operator names.
 
     Raises ApiError: 400 when an operator names none, 403 when another key names a tenant that is not its own, 404
@@ -79,13 +83,14 @@ def tenant_of_call(named: str | None) -> str:
     """
     own = caller().tenant
     if own is not None and named not in (None, own):
-        raise ApiError(403, "forbidden", "this key belongs to another tenant", "tenant")
+        raise ApiError(403, "tenant", "this key belongs to another tenant", "tenant")
     tenant = named if own is None else own
     if tenant is None:
         raise ApiError(400, "missing", "an operator must say which tenant, as ?tenant=", "tenant")
-    if tenant not in context().current().tenants:
-        raise ApiError(404, "unknown_tenant", f"there is no tenant {tenant}", "tenant")
-    return tenant
+    found = context().current().tenants.get(tenant)
+    if found is None:
+        raise ApiError(404, "unknown", f"there is no tenant {tenant}", "tenant")
+    return found
 
 
 def _key_with(access: Role) -> ApiKey:
@@ -93,7 +98,7 @@ def _key_with(access: Role) -> ApiKey:
     if key is None:
         raise _unauthorised("the key is not known; send one as `Authorization: Bearer bk_...`")
     if key.role not in _ALLOWED[access]:
-        raise ApiError(403, "forbidden", f"this call needs a key of the role {access}, not {key.role}")
+        raise ApiError(403, "role", f"this takes a key of role {access}, not {key.role}", "key")
     return key
 
 
@@ -105,4 +110,4 @@ def _bearer(header: str) -> str:
 
 
 def _unauthorised(message: str) -> ApiError:
-    return ApiError(401, "unauthorised", message, "Authorization", (("WWW-Authenticate", "Bearer"),))
+    return ApiError(401, "key", message, "key", (("WWW-Authenticate", "Bearer"),))

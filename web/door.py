@@ -1,4 +1,4 @@
-"""The hot calls, complete: keys, origins, limits, errors and metrics included. Framework-free, so nothing else can differ.
+"""The hot calls, complete: keys, origins, limits, errors and metrics included, and no framework.
 
 `answer(Request) -> Response` is the only implementation. `wsgi` puts it straight under a WSGI server; the Flask application
 calls it for the same paths when it is entered in any other way.
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from bandit.model import ApiKey, Kind, Role
+from serving.cells import Choice
 from serving.decide import Ask, Decider, Decision, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
@@ -39,6 +40,8 @@ METHODS = {
     "/go": ("GET", "HEAD"),
 }
 RETRY_AFTER_SECONDS = 5
+MAX_BASES = 8
+"""Hosts under which one choice is kept rendered; whoever invents more pays for it themselves."""
 _KINDS = {"click": Kind.CLICKED, "view": Kind.VIEWED, "/click": Kind.CLICKED, "/view": Kind.VIEWED}
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 _JSON = ("Content-Type", "application/json")
@@ -47,7 +50,7 @@ _NO_STORE = ("Cache-Control", "no-store")
 Headers = list[tuple[str, str]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """One hot call."""
 
@@ -172,7 +175,7 @@ class Door:
             return Response(204, self._hot_headers(), b"")
         if not decision.recorded:
             self._metrics.happened("impression_not_recorded")
-        return Response(200, self._hot_headers(), orjson.dumps(_shown(decision, self._base(request))))
+        return Response(200, self._hot_headers(), _shown(decision, self._base(request)))
 
     def _hot_headers(self) -> Headers:
         headers = [_JSON, _NO_STORE]
@@ -320,25 +323,42 @@ def _event_list(value: object) -> list[object]:
     return events
 
 
-def _shown(decision: Decision, base: str) -> dict[str, Any]:
-    banner = decision.banner
-    return {
+def _shown(decision: Decision, base: str) -> bytes:
+    """The answer as JSON. All but the last four fields are the same for every impression of a choice."""
+    choice, token, recorded, served_at = decision
+    parts = choice.rendered.get(base)
+    if parts is None:
+        if len(choice.rendered) >= MAX_BASES:
+            choice.rendered.clear()
+        parts = choice.rendered[base] = _render(choice, base)
+    known, click_url = parts
+    return b"%b,%b%b\",\"token\":\"%b\",\"recorded\":%b,\"served_at\":\"%b\"}" % (
+        known,
+        click_url,
+        token.encode(),
+        token.encode(),
+        b"true" if recorded else b"false",
+        served_at.encode(),
+    )
+
+
+def _render(choice: Choice, base: str) -> tuple[bytes, bytes]:
+    banner, slot = choice.banner, choice.slot
+    known = {
         "banner": banner.id,
-        "slot": decision.slot.id,
-        "city": decision.city,
+        "slot": slot.id,
+        "city": choice.city,
         "image_url": absolute(banner.image_url, base),
         "landing_url": banner.landing_url,
         "alt": banner.alt,
-        "width": banner.width or decision.slot.width,
-        "height": banner.height or decision.slot.height,
-        "token": decision.token,
-        "click_url": f"{base}/go/{decision.token}",
-        "propensity": decision.propensity,
-        "policy": decision.policy,
-        "reason": decision.reason,
-        "recorded": decision.recorded,
-        "served_at": decision.served_at,
+        "width": banner.width or slot.width,
+        "height": banner.height or slot.height,
+        "propensity": choice.propensity,
+        "policy": choice.policy,
+        "reason": choice.reason,
     }
+    # Cut off what closes the object and the text; the answer goes on there.
+    return orjson.dumps(known)[:-1], orjson.dumps({"click_url": base + "/go/"})[1:-2]
 
 
 def absolute(url: str, base: str) -> str:

@@ -10,12 +10,13 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from bandit.model import ID_PATTERN
+from bandit.model import ID_PATTERN, OTHER, UNKNOWN
 
 URL_PATTERN = r"^https?://[!-~]+$"
 PICTURE_URL_PATTERN = r"^(https?://|/media/)[!-~]+$"
 ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.\[\]:-]+$"
 JOB_PATTERN = r"^[0-9a-f]{32}$"
+CITY_PATTERN = rf"^(?:{OTHER}|{UNKNOWN}|{ID_PATTERN[1:-1]})$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
@@ -117,6 +118,11 @@ Id = Annotated[
     str,
     AfterValidator(_matching(ID_PATTERN, "must be 1 to 32 letters, digits, '_', '.' or '-', not starting with a sign")),
     _shown(ID_PATTERN),
+]
+CityName = Annotated[
+    str,
+    AfterValidator(_matching(CITY_PATTERN, "must be the id of a city, _other or _unknown")),
+    _shown(CITY_PATTERN),
 ]
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Free text for people: one line."""

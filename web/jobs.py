@@ -36,7 +36,7 @@ State = Literal["queued", "running", "done", "failed"]
 class Progress:
     """How far a job is."""
 
-    id: str
+    job: str
     state: State
     exit_code: int | None
     output: str

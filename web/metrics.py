@@ -42,7 +42,7 @@ class Metrics:
         import prometheus_client
         from prometheus_client import values
 
-        values.ValueClass = values.MultiProcessValue(process_identifier=lambda: index)
+        values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
         self._client = prometheus_client
         self._directory = directory
         self._gauges = gauges

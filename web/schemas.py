@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bandit.model import Role
+from bandit.model import Role, Trial
 from web.fields import (
     Answer,
     Body,
@@ -132,9 +132,10 @@ class TenantList(Answer):
 class NewKey(Body):
     """A key to make."""
 
-    role: Literal["serve", "server", "read", "admin", "operator"] = Field(
+    role: Role = Field(
+        strict=False,
         description="serve: browsers; server: a storefront's back end; read: reports; admin: all of one tenant; "
-        "operator: everything."
+        "operator: everything.",
     )
     name: Text = ""
 
@@ -173,7 +174,7 @@ class SlotBody(Body):
     width: Pixels | None = None
     height: Pixels | None = None
     platforms: list[Id] = Field(["web"], min_length=1, max_length=32)
-    trial: Literal["served", "viewed"] = Field("served", description="What counts as an attempt.")
+    trial: Trial = Field(Trial.SERVED, strict=False, description="What counts as an attempt.")
     attribution_window_seconds: int = Field(86_400, ge=1, le=30 * 86_400, description="A later click is not a reward.")
     exploration_share: Share = Field(0.005, description="Spread evenly over all banners that may be shown.")
     holdout_share: Share = Field(0.0, description="Visitors who get a uniform choice, to measure lift.")

@@ -13,6 +13,10 @@ Environ = Mapping[str, Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+UNNAMED = Visitor()
+"""Somebody a back end told us nothing about."""
+
+
 class Visitors:
     """Tells visitors apart behind the proxies this installation trusts."""
 
@@ -24,7 +28,7 @@ class Visitors:
         """The visitor. Raises ApiError when someone without a server key speaks for another."""
         if key is not None and key.role is Role.SERVER:
             agent, address = fields.get("user_agent"), fields.get("client_ip")
-            return Visitor(agent, address, False, agent is not None or address is not None)
+            return Visitor(agent, address, in_person=True) if agent or address else UNNAMED
         for field in ("user_agent", "client_ip"):
             if field in fields:
                 raise ApiError(400, "bad_value", f"{field} may be given only with a server key", field)

@@ -70,8 +70,8 @@ def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
     config.write_text("[server]\nprot = 1\n[sever]\nport = 1\n[journal]\nsync = sometimes\n")
     found = problems(config, BANNER_SERVER_PORT="0", BANNER_SERVER_WORKER="2")
     assert found == [
-        "[sever] (in config.ini): there is no such section",
         "server.prot (in config.ini): there is no such setting; did you mean server.port?",
+        "[sever] (in config.ini): there is no such section",
         "BANNER_SERVER_WORKER (in the environment): there is no such setting; did you mean BANNER_SERVER_WORKERS?",
         "journal.sync (from config.ini): 'sometimes' is not right; it must be interval or always",
         "server.port (from BANNER_SERVER_PORT): '0' is not right; it must be a whole number from 1 to 65535",

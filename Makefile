@@ -1,0 +1,44 @@
+# Every target on one line; `make` alone prints them. Works with GNU make 3.81 and any POSIX sh.
+
+PYTHON_IN_VENV = .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo-traffic test check bench backup restore clean environment environment-dev
+
+help: ## print this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
+	@$(PYTHON_IN_VENV) -m commands.demo
+	@exec $(PYTHON_IN_VENV) app.py
+
+demo-traffic: environment ## drive the running service with simulated visitors and watch it learn
+	@$(PYTHON_IN_VENV) -m commands.demo_traffic $(ARGS)
+
+test: environment-dev ## run every test and print the time of each group; ARGS="-k name" narrows
+	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+
+check: environment-dev ## format, lint, types and the rules of the architecture; changes nothing
+	@$(PYTHON_IN_VENV) -m ruff format --check .
+	@$(PYTHON_IN_VENV) -m ruff check .
+	@$(PYTHON_IN_VENV) -m mypy
+	@$(PYTHON_IN_VENV) -m pytest -q tests/test_architecture.py
+
+bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
+	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
+	@$(PYTHON_IN_VENV) -m commands.backup $(TO)
+
+restore: environment ## put an archive back while the service is stopped: FROM=backups/x.tar.gz
+	@$(PYTHON_IN_VENV) -m commands.restore $(FROM) $(ARGS)
+
+clean: ## remove the environment and all caches; data/ and backups/ stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+environment:
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
+
+environment-dev:
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements-dev.txt

@@ -1,0 +1,284 @@
+"""Where everything is put together: the WSGI application, and `python app.py [serve | web | drain | check]`.
+
+Importing this module connects nothing: `application` is built when it is first asked for, in the process that asks.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from data_directory import DirectoryInUse
+from processes import lifeline, log
+from processes.supervisor import PARENT_VARIABLE
+from serving.keyring import Keyring
+from serving.secret_file import SecretFileError, keyring, load_or_create
+from settings import Settings, SettingsError, load
+from storage.base import Store, StoreUnavailable
+
+if TYPE_CHECKING:
+    from web.application import BannerApplication
+    from web.worker import Worker
+
+    from web.worker import Worker
+
+COMMANDS = {
+    "serve": "run the drain and the web server, and restart whichever ends (the default)",
+    "web": "run the web server alone",
+    "drain": "run the drain alone, beside `app:application` under another WSGI server",
+    "check": "print every setting and where it came from, and try the store",
+}
+CANNOT_RUN = 1
+SETTINGS_ARE_WRONG = 2
+
+WORKER = "worker"
+"""Where the application keeps what runs beside it."""
+
+
+def create_app(settings: Settings) -> "BannerApplication":
+    """The application of one process with all it needs, its background threads running until `close_application`."""
+    from web.application import build
+
+    settings.paths.make()
+    store = open_store(settings)
+    worker = _worker(settings, store)
+    application = build(
+        store=store,
+        configuration=worker.configuration,
+        door=worker.door,
+        ready=worker.ready,
+        metrics=worker.metrics.render,
+        media_directory=settings.paths.media,
+        jobs_directory=settings.paths.jobs,
+        now=lambda: datetime.now(UTC),
+    )
+    worker.start()
+    application.extensions[WORKER] = worker
+    atexit.register(worker.stop)
+    return application
+
+
+def close_application() -> None:
+    """Stop what `application` runs in this process, if it was built; a second call does nothing."""
+    if "application" in globals():
+        globals()["application"].extensions[WORKER].stop()
+
+
+def _worker(settings: Settings, store: Store) -> "Worker":
+    import numpy as np
+
+    from serving.snapshot import Snapshot
+    from serving.snapshot_file import SnapshotFile
+    from serving.verdict import Judge
+    from storage.journal import Journal
+    from web.visitors import Visitors
+    from web.worker import Worker
+
+    paths, journal, snapshot, limits = settings.paths, settings.journal, settings.snapshot, settings.limits
+    return Worker(
+        snapshot=Snapshot(
+            store,
+            SnapshotFile(paths.snapshot / "snapshot.json"),
+            clock=_now_us,
+            rng=np.random.default_rng(),
+            refresh_seconds=snapshot.refresh_seconds,
+            cpu_share=snapshot.cpu_share,
+            max_cells=snapshot.max_cells,
+            save_seconds=snapshot.save_seconds,
+            draws=settings.learning.draws,
+        ),
+        journal=Journal.open(
+            paths.journal,
+            sync=journal.sync,
+            sync_interval_ms=journal.sync_interval_ms,
+            segment_bytes=journal.segment_mib << 20,
+            max_bytes=journal.max_mib << 20,
+        ),
+        journal_directory=paths.journal,
+        metrics_directory=paths.metrics,
+        keyring=keys_of(settings),
+        judge=Judge(
+            # Each worker sees its share of the requests.
+            impressions_per_minute=-(-limits.impressions_per_minute // settings.server.workers),
+            clicks_per_minute=-(-limits.clicks_per_minute // settings.server.workers),
+            too_fast_us=limits.too_fast_ms * 1000,
+        ),
+        visitors=Visitors(settings.server.trusted_proxies),
+        public_url=settings.server.public_url,
+        city_header=settings.server.city_header,
+        clock=_now_us,
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def open_store(settings: Settings) -> Store:
+    """The store, made or upgraded if it can be reached now."""
+    from storage.sqlite import SqliteStore
+
+    try:
+        return SqliteStore.open(settings.paths.database)
+    except StoreUnavailable as error:
+        logging.getLogger("store").error("starting without it, from the last snapshot: %s", error)
+        return SqliteStore(settings.paths.database)
+
+
+def keys_of(settings: Settings) -> Keyring:
+    """Those of the settings, else those of the installation's own file, which is made if there is none."""
+    given = keyring(settings.secrets.token_keys, settings.secrets.customer_key)
+    return given or load_or_create(settings.paths.secrets)
+
+
+def __getattr__(name: str) -> Any:
+    """`application`, for any WSGI server: `app:application`."""
+    if name != "application":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    settings = load(os.environ)
+    log.configure(settings.log.level)
+    return globals().setdefault("application", create_app(settings))
+
+
+def create_app(settings: Settings) -> "Flask":
+    """The application of one worker process, with its background threads started."""
+    from multiprocessing.util import Finalize
+
+    from storage.sqlite import SqliteStore
+    from web.application import build
+
+    worker = create_worker(settings)
+    worker.start()
+    Finalize(None, worker.stop, exitpriority=10)
+    return build(
+        store=SqliteStore(settings.paths.database),
+        configuration=worker.snapshot.current,
+        door=worker.door,
+        ready=worker.ready,
+        metrics=worker.metrics.render,
+        media_directory=settings.paths.media,
+        jobs_directory=settings.paths.jobs,
+        now=lambda: datetime.now(UTC),
+    )
+
+
+def create_worker(settings: Settings) -> "Worker":
+    """What a worker process holds besides Flask, not started yet."""
+    import numpy as np
+
+    from serving.snapshot import Snapshot
+    from serving.snapshot_file import SnapshotFile
+    from serving.verdict import Judge
+    from storage.journal import Journal
+    from storage.sqlite import SqliteStore
+    from web.visitors import Visitors
+    from web.worker import Worker
+
+    paths, limits, workers = settings.paths, settings.limits, settings.server.workers
+    snapshot = Snapshot(
+        SqliteStore(paths.database),
+        SnapshotFile(paths.snapshot / "snapshot.json"),
+        clock=_now_us,
+        rng=np.random.default_rng(),
+        draws=settings.learning.draws,
+        **asdict(settings.snapshot),
+    )
+    journal = settings.journal
+    return Worker(
+        snapshot=snapshot,
+        journal=Journal.open(
+            paths.journal,
+            sync=journal.sync,
+            sync_interval_ms=journal.sync_interval_ms,
+            segment_bytes=journal.segment_mib << 20,
+            max_bytes=journal.max_mib << 20,
+        ),
+        journal_directory=paths.journal,
+        metrics_directory=paths.metrics,
+        keyring=keys_of(settings),
+        # Each worker sees its share of a visitor's requests.
+        judge=Judge(
+            impressions_per_minute=max(1, limits.impressions_per_minute // workers),
+            clicks_per_minute=max(1, limits.clicks_per_minute // workers),
+            too_fast_us=limits.too_fast_ms * 1000,
+        ),
+        visitors=Visitors(settings.server.trusted_proxies),
+        public_url=settings.server.public_url,
+        city_header=settings.server.city_header,
+        clock=_now_us,
+    )
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 0, 1 when something outside is in the way, 2 when the settings are wrong."""
+    parser = argparse.ArgumentParser(prog="app.py", formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.epilog = "\n".join(f"  {name:6} {text}" for name, text in COMMANDS.items())
+    parser.add_argument("command", nargs="?", choices=COMMANDS, default="serve", metavar="command")
+    command = parser.parse_args(arguments).command
+    try:
+        settings = load(os.environ)
+    except SettingsError as error:
+        print(f"the settings are wrong:\n{error}", file=sys.stderr)
+        return SETTINGS_ARE_WRONG
+    log.configure(settings.log.level)
+    _tie_to_supervisor()
+    return _RUN[command](settings)
+
+
+def _tie_to_supervisor() -> None:
+    if PARENT_VARIABLE in os.environ:
+        lifeline.die_with(int(os.environ[PARENT_VARIABLE]))
+
+
+def _serve(settings: Settings) -> int:
+    from processes import serve
+    from storage.sqlite_schema import SchemaVersionError
+
+    try:
+        return serve.run(settings)
+    except (serve.CannotServe, DirectoryInUse, SchemaVersionError, SecretFileError, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return CANNOT_RUN
+
+
+def _web(settings: Settings) -> int:
+    from processes import web_server
+
+    web_server.run(settings)
+    return 0
+
+
+def _drain(settings: Settings) -> int:
+    from processes import drain
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    drain.run(settings, stop)
+    return 0
+
+
+def _check(settings: Settings) -> int:
+    from processes import check
+
+    for line in check.report(settings):
+        print(line)
+    problem = check.store_problem(settings)
+    print(problem or f"the store at {settings.paths.database} can be reached")
+    return CANNOT_RUN if problem else 0
+
+
+_RUN = {"serve": _serve, "web": _web, "drain": _drain, "check": _check}
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""Put a backup in place of the data directory's content, while the service is stopped.
+
+    python -m commands.restore ARCHIVE [--force]
+
+What is there already is never deleted: with --force it is moved to before-restore-<time>/ in the data directory.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from commands.archive import ArchiveError, unpack
+from data_directory import DirectoryInUse, Paths
+from settings import SettingsError, load
+from storage.drain import is_alive
+
+SET_ASIDE = "before-restore-"
+STAGE = "restoring"
+
+
+class NotEmpty(Exception):
+    """The data directory holds something that a restore would replace."""
+
+
+def restore(paths: Paths, archive: Path, now: datetime, *, force: bool, say: Callable[[str], object]) -> None:
+    """Raises NotEmpty, DirectoryInUse, ArchiveError or OSError, and then nothing was replaced."""
+    paths.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with paths.alone():
+        if is_alive(paths.journal):
+            raise DirectoryInUse(f"a drain works on {paths.journal}; stop it first")
+        present = list(_content(paths))
+        if present and not force:
+            raise NotEmpty(f"{paths.data} holds {present[0].name} already; --force moves what is there aside")
+        stage = paths.data / STAGE
+        shutil.rmtree(stage, ignore_errors=True)
+        try:
+            files = unpack(archive, stage)
+            _replace(present, stage, paths.data, paths.data / f"{SET_ASIDE}{now:%Y%m%dT%H%M%SZ}", say)
+        finally:
+            shutil.rmtree(stage, ignore_errors=True)
+    say(f"{len(files)} files restored into {paths.data}")
+
+
+def _content(paths: Paths) -> Iterator[Path]:
+    """What belongs to the installation that is there."""
+    for path in sorted(paths.data.iterdir()):
+        is_empty = path.is_dir() and not any(path.iterdir())
+        if path.name not in (paths.running.name, STAGE) and not path.name.startswith(SET_ASIDE) and not is_empty:
+            yield path
+
+
+def _replace(present: Sequence[Path], stage: Path, data: Path, aside: Path, say: Callable[[str], object]) -> None:
+    if present:
+        aside.mkdir(mode=0o700)
+        for path in present:
+            path.rename(aside / path.name)
+        say(f"what was there is in {aside}")
+    for path in sorted(stage.iterdir()):
+        path.rename(data / path.name)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="python -m commands.restore", description=__doc__.splitlines()[0])
+    parser.add_argument("archive", type=Path)
+    parser.add_argument("--force", action="store_true", help="move what is there aside")
+    given = parser.parse_args(arguments)
+    try:
+        restore(load(os.environ).paths, given.archive, datetime.now(UTC), force=given.force, say=print)
+    except (SettingsError, NotEmpty, DirectoryInUse, ArchiveError, OSError) as error:
+        print(f"nothing was restored: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,52 @@
+"""The drain process: from the journal into the store, and out of the store what is too old."""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from settings import Settings
+from storage.base import EventSink, Record, Refusal
+from storage.drain import drain
+from storage.retention import keep_pruned
+from storage.sqlite import SqliteStore
+
+
+class _Sink(EventSink):
+    """Opens the store with the first delivery, so that the drain is alive, and waits, while the store is not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._store: SqliteStore | None = None
+
+    def deliver(self, records: Sequence[Record]) -> list[Refusal]:
+        if self._store is None:
+            self._store = SqliteStore.open(self._path)
+        return self._store.deliver(records)
+
+
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Drain until `stop`, and then what is left; raises whatever ends the drain before."""
+    settings.paths.make()
+    with ThreadPoolExecutor(2, "drain") as pool:
+        # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
+        draining = pool.submit(
+            drain,
+            settings.paths.journal,
+            _Sink(settings.paths.database),
+            stop=stop,
+            batch_records=settings.drain.batch_records,
+            idle_seconds=settings.drain.idle_ms / 1000,
+        )
+        pool.submit(
+            keep_pruned,
+            SqliteStore(settings.paths.database),
+            stop,
+            retention_days=settings.storage.retention_days,
+            now_us=lambda: time.time_ns() // 1000,
+        )
+        try:
+            draining.result()
+        finally:
+            stop.set()

@@ -1,0 +1,49 @@
+"""What may be forgotten by now, removed in steps so small that a delivery never waits long for one."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from bandit.model import Configuration
+from storage.base import Store, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+DAY_US = 86_400_000_000
+CLAIM_MARGIN_DAYS = 7
+"""A click judged in time may lie in a journal for so long before it is counted; its claim has to be there then."""
+STEP_ROWS = 500
+REST = 4
+"""Pauses are so many times as long as the step before: pruning takes at most a fifth of the store's time."""
+SHORTEST_PAUSE_SECONDS = 0.02
+IDLE_SECONDS = 30.0
+
+
+def claims_before(configuration: Configuration, now_us: int) -> int:
+    """Impressions served before this time (microseconds) can no longer be clicked, in any slot."""
+    longest = max((slot.attribution_window_seconds for slot in configuration.slots.values()), default=0)
+    return now_us - longest * 1_000_000 - CLAIM_MARGIN_DAYS * DAY_US
+
+
+def keep_pruned(store: Store, stop: threading.Event, *, retention_days: int, now_us: Callable[[], int]) -> None:
+    """Remove what is too old until `stop`; a store that is away is tried again later."""
+    while not stop.is_set():
+        try:
+            prune(store, stop, retention_days=retention_days, now_us=now_us())
+        except StoreUnavailable as error:
+            log.warning("old events are kept for now: %s", error)
+        stop.wait(IDLE_SECONDS)
+
+
+def prune(store: Store, stop: threading.Event, *, retention_days: int, now_us: int) -> int:
+    """Remove, step by step, what is too old now; how many rows that were."""
+    events = now_us - retention_days * DAY_US
+    claims = claims_before(store.configuration(), now_us)
+    total, removed = 0, -1
+    while removed and not stop.is_set():
+        started = time.monotonic()
+        removed = store.prune(events_before=events, claims_before=claims, limit=STEP_ROWS)
+        total += removed
+        stop.wait(max(SHORTEST_PAUSE_SECONDS, REST * (time.monotonic() - started)) if removed else 0)
+    return total

@@ -1,0 +1,103 @@
+"""The one encoding against fastavro, and the one counting rule."""
+
+from io import BytesIO
+
+import pytest
+from fastavro import schemaless_writer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bandit.event import BannerEvent, Increments, UndecodableEvent, decode, encode, increments, schema
+from bandit.model import Kind, Policy, Verdict
+
+names = st.text(max_size=40)
+longs = st.integers(-(1 << 63), (1 << 63) - 1)
+times = st.integers(0, 1 << 52)
+events = st.builds(
+    BannerEvent,
+    kind=st.sampled_from(list(Kind)),
+    impression_id=st.binary(min_size=16, max_size=16),
+    tenant=names,
+    slot=names,
+    city=names,
+    banner=names,
+    policy=st.sampled_from(list(Policy)),
+    day=st.integers(-(1 << 31), (1 << 31) - 1),
+    served_at=times | longs,
+    received_at=times | longs,
+    propensity=st.floats(0, 1),
+    reason=names,
+    verdict=st.sampled_from(list(Verdict)),
+    customer=st.none() | st.binary(max_size=16),
+    referrer=st.none() | names,
+    platform=names,
+    would_be_banner=st.none() | names,
+    unrecognised_city=st.none() | names,
+    shard=st.integers(0, 65_535),
+    journal=longs,
+    sequence=longs,
+)
+
+
+@given(events)
+def test_our_bytes_are_those_of_fastavro(event: BannerEvent) -> None:
+    out = BytesIO()
+    schemaless_writer(out, schema(), event._asdict())
+    assert encode(event) == out.getvalue()
+
+
+@given(events)
+def test_what_is_encoded_is_decoded(event: BannerEvent) -> None:
+    assert decode(encode(event)) == event
+
+
+@given(events, st.data())
+def test_cut_or_longer_bytes_are_refused(event: BannerEvent, data: st.DataObject) -> None:
+    payload = encode(event)
+    with pytest.raises(UndecodableEvent):
+        decode(payload + b"\0")
+    with pytest.raises(UndecodableEvent):
+        decode(payload[: data.draw(st.integers(0, len(payload) - 1))])
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_decode_or_are_refused(payload: bytes) -> None:
+    try:
+        event = decode(payload)
+    except UndecodableEvent:
+        return
+    assert decode(encode(event)) == event
+
+
+def test_fields_and_schema_stand_in_the_same_order() -> None:
+    assert [field["name"] for field in schema()["fields"]] == list(BannerEvent._fields)
+
+
+def test_symbols_of_the_schema_are_those_of_the_model() -> None:
+    symbols = {field["name"]: field["type"]["symbols"] for field in schema()["fields"] if "symbols" in field["type"]}
+    assert symbols == {"kind": list(Kind), "policy": list(Policy), "verdict": list(Verdict)}
+
+
+def _event(kind: Kind, verdict: Verdict = Verdict.ACCEPTED) -> BannerEvent:
+    return BannerEvent(kind, bytes(16), "t", "s", "c", "b", Policy.LEARNED, 1, 1, 1, 0.5, "learned", verdict)
+
+
+@pytest.mark.parametrize(
+    ("kind", "first_view", "first_click", "expected"),
+    [
+        (Kind.SERVED, True, True, Increments(1, 0, 0)),
+        (Kind.VIEWED, True, True, Increments(0, 1, 0)),
+        (Kind.VIEWED, False, True, Increments(0, 0, 0)),
+        (Kind.CLICKED, True, True, Increments(0, 1, 1)),
+        (Kind.CLICKED, False, True, Increments(0, 0, 1)),
+        (Kind.CLICKED, False, False, Increments(0, 0, 0)),
+    ],
+)
+def test_what_an_accepted_event_adds(kind: Kind, first_view: bool, first_click: bool, expected: Increments) -> None:
+    assert increments(_event(kind), first_view=first_view, first_click=first_click) == expected
+
+
+@pytest.mark.parametrize("verdict", [verdict for verdict in Verdict if verdict != Verdict.ACCEPTED])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_rejected_event_adds_nothing(kind: Kind, verdict: Verdict) -> None:
+    assert increments(_event(kind, verdict), first_view=True, first_click=True) == (0, 0, 0)

@@ -1,0 +1,243 @@
+import json
+from itertools import product
+from math import sqrt
+
+import numpy as np
+import pytest
+
+from bandit.model import CountRow, ReferrerRow, Trial
+from bandit.posterior import fit
+from bandit.reports import (
+    Group,
+    Lift,
+    Measured,
+    click_rate_interval,
+    columns,
+    lift,
+    p_best,
+    record,
+    report,
+    select,
+)
+from bandit.shares import apply
+from bandit.thompson import probabilities
+
+Z = 1.959963984540054
+DAY = 20_000  # 2024-10-04
+
+ROWS = [
+    CountRow(DAY, "learned", "Mumbai", "sale", 1000, 600, 30),
+    CountRow(DAY, "learned", "Delhi", "sale", 500, 300, 10),
+    CountRow(DAY, "holdout", "Mumbai", "new", 100, 60, 2),
+    CountRow(DAY - 1, "learned", "Mumbai", "new", 400, 200, 8),
+]
+
+
+def counts(policy: str, trials: int, clicks: int, banner: str = "sale", day: int = DAY) -> CountRow:
+    return CountRow(day, policy, "Mumbai", banner, trials, trials, clicks)
+
+
+def test_a_report_by_banner_sums_over_days_policies_and_cities() -> None:
+    sale, new = report(ROWS, Group.BANNER, trial=Trial.SERVED)
+    assert sale[:5] == ("sale", 1500, 900, 40, 1500)
+    assert new[:5] == ("new", 500, 260, 10, 500)
+    assert (sale.ctr, sale.share, new.share) == (40 / 1500, 0.75, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("group", "keys"),
+    [
+        (Group.CITY, ["Mumbai", "Delhi"]),
+        (Group.POLICY, ["learned", "holdout"]),
+        (Group.DAY, ["2024-10-03", "2024-10-04"]),
+    ],
+)
+def test_days_come_in_order_and_other_groups_by_most_trials(group: Group, keys: list[str]) -> None:
+    rows = report(ROWS, group, trial=Trial.SERVED)
+    assert [row.key for row in rows] == keys
+    assert sum(row.served for row in rows) == 2000
+    assert sum(row.share or 0 for row in rows) == pytest.approx(1)
+
+
+def test_referrers_are_reported_from_their_own_counts() -> None:
+    rows = [ReferrerRow(DAY, "news", "sale", 50, 40, 2), ReferrerRow(DAY, "mail", "sale", 90, 70, 3)]
+    assert [row[:4] for row in report(rows, Group.REFERRER, trial=Trial.SERVED)] == [
+        ("mail", 90, 70, 3),
+        ("news", 50, 40, 2),
+    ]
+
+
+def test_a_slot_that_counts_views_as_trials_is_measured_by_views() -> None:
+    sale, _ = report(ROWS, Group.BANNER, trial=Trial.VIEWED)
+    assert (sale.trials, sale.ctr) == (900, 40 / 900)
+
+
+def test_rows_can_be_narrowed_to_a_banner_a_city_and_a_policy() -> None:
+    assert select(ROWS) == ROWS
+    assert select(ROWS, city="Mumbai", policy="learned") == [ROWS[0], ROWS[3]]
+    assert select(ROWS, banner="new") == ROWS[2:]
+    assert select(ROWS, banner="gone") == []
+
+
+def test_clicks_counted_before_their_impressions_do_not_show() -> None:
+    (row,) = report([CountRow(DAY, "learned", "Pune", "sale", 3, 5, 4)], Group.BANNER, trial=Trial.SERVED)
+    assert (row.served, row.viewed, row.clicks) == (3, 3, 3)
+    (row,) = report([CountRow(DAY, "learned", "Pune", "sale", 3, 1, 2)], Group.BANNER, trial=Trial.VIEWED)
+    assert (row.served, row.viewed, row.clicks) == (3, 1, 1)
+
+
+def test_a_banner_without_trials_has_no_click_rate_and_an_open_interval() -> None:
+    (row,) = report([], Group.BANNER, trial=Trial.SERVED, p_best={"sale": 1.0})
+    assert row == ("sale", 0, 0, 0, 0, None, 0.0, 1.0, None, 1.0)
+    assert report([], Group.CITY, trial=Trial.SERVED) == []
+
+
+def test_only_a_report_by_banner_has_the_chance_of_being_best() -> None:
+    assert columns(Group.BANNER)[0] == "banner"
+    assert columns(Group.BANNER)[-1] == "p_best"
+    assert columns(Group.DAY) == (
+        "day", "served", "viewed", "clicks", "trials", "ctr", "ctr_low", "ctr_high", "share",
+    )  # fmt: skip
+
+
+def test_a_record_carries_its_columns_and_survives_json() -> None:
+    best = {"sale": 0.9}
+    rows = report(ROWS, Group.BANNER, trial=Trial.SERVED, p_best=best)
+    records = [record(Group.BANNER, row) for row in rows]
+    assert json.loads(json.dumps(records)) == records
+    assert [(each["banner"], each["p_best"]) for each in records] == [("sale", 0.9), ("new", None)]
+    (day, _) = report(ROWS, Group.DAY, trial=Trial.SERVED)
+    assert tuple(record(Group.DAY, day)) == columns(Group.DAY)
+
+
+@pytest.mark.parametrize(("clicks", "trials"), [(1, 10), (30, 1000), (9, 10), (300_000, 10_000_000)])
+def test_both_ends_of_the_interval_are_1_96_of_their_own_deviations_away(clicks: int, trials: int) -> None:
+    rate = clicks / trials
+    for end in click_rate_interval(clicks, trials):
+        assert abs(rate - end) == pytest.approx(Z * sqrt(end * (1 - end) / trials), rel=1e-6)
+
+
+def test_intervals_stay_within_nothing_and_everything() -> None:
+    assert click_rate_interval(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
+    assert click_rate_interval(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
+    assert click_rate_interval(0, 0) == (0.0, 1.0)
+
+
+def chances(rows: list[CountRow], **changes: object) -> dict[str, float]:
+    arguments = {"today": DAY, "half_life_days": None, "lookback_days": 90, "weights": {"sale": 1.0, "new": 1.0}}
+    return p_best(rows, trial=Trial.SERVED, **(arguments | changes))  # type: ignore[arg-type]
+
+
+def test_the_chance_of_being_best_follows_the_posterior() -> None:
+    best = chances(ROWS)
+    posterior = fit([[1500, 500]], [[40, 10]])
+    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000)
+    # Five standard deviations of the difference: fails by chance once in a million seeds.
+    assert best["sale"] == pytest.approx(expected[0], abs=5 * 0.5 * sqrt(1 / 10_000 + 1 / 100_000))
+    assert sum(best.values()) == pytest.approx(1)
+
+
+def test_the_same_counts_always_give_the_same_chance_of_being_best() -> None:
+    assert chances(ROWS) == chances(ROWS)
+
+
+def test_the_chance_of_being_best_counts_what_a_click_is_worth() -> None:
+    rows = [counts("learned", 2000, 60), counts("learned", 2000, 60, banner="new")]
+    assert chances(rows, weights={"sale": 1.0, "new": 2.0})["new"] > 0.99
+
+
+def test_the_chance_of_being_best_fades_with_the_evidence() -> None:
+    rows = [counts("learned", 2000, 100, day=DAY - 80), counts("learned", 2000, 20, banner="new", day=DAY - 80)]
+    assert chances(rows)["sale"] > 0.99
+    assert 0.5 < chances(rows, half_life_days=10.0)["sale"] < 0.8
+    # Three standard deviations; the seed is fixed.
+    assert chances(rows, lookback_days=30)["sale"] == pytest.approx(0.5, abs=0.015)
+
+
+def test_banners_that_no_longer_compete_have_no_chance_of_being_best() -> None:
+    rows = [*ROWS, counts("learned", 1000, 900, banner="deleted")]
+    assert set(chances(rows)) == {"sale", "new"}
+    assert chances(rows, weights={}) == {}
+
+
+def test_lift_compares_clicks_per_trial_of_the_learned_choice_and_the_holdout() -> None:
+    result = lift([counts("learned", 9000, 360), counts("holdout", 1000, 32)], trial=Trial.SERVED)
+    assert (result.learned, result.holdout) == (Measured(9000, 360, 0.04), Measured(1000, 32, 0.032))
+    margin = Z * sqrt(1 / 360 - 1 / 9000 + 1 / 32 - 1 / 1000)
+    assert result.lift == pytest.approx(0.25)
+    assert (result.low, result.high) == pytest.approx((1.25 * np.exp(-margin) - 1, 1.25 * np.exp(margin) - 1))
+    assert (result.confidence, result.conclusive) == (0.95, False)
+
+
+@pytest.mark.parametrize(("clicks", "conclusive"), [(600, True), (320, False), (100, True)])
+def test_a_lift_is_conclusive_when_its_interval_leaves_out_zero(clicks: int, conclusive: bool) -> None:
+    result = lift([counts("learned", 10_000, clicks), counts("holdout", 10_000, 320)], trial=Trial.SERVED)
+    assert result.conclusive is conclusive
+
+
+@pytest.mark.parametrize(("learned", "holdout"), [((0, 0), (0, 0)), ((100, 4), (0, 0)), ((0, 0), (100, 4))])
+def test_without_trials_on_both_sides_there_is_no_lift(learned: tuple[int, int], holdout: tuple[int, int]) -> None:
+    result = lift([counts("learned", *learned), counts("holdout", *holdout)], trial=Trial.SERVED)
+    assert result == Lift(result.learned, result.holdout, None, None, None, 0.95, False)
+    assert lift([], trial=Trial.SERVED).learned == Measured(0, 0, None)
+
+
+@pytest.mark.parametrize(("learned", "holdout"), list(product([0, 1, 50], repeat=2)))
+def test_a_lift_from_no_clicks_or_only_clicks_is_finite_and_within_its_interval(learned: int, holdout: int) -> None:
+    result = lift([counts("learned", 50, learned), counts("holdout", 50, holdout)], trial=Trial.SERVED)
+    assert result.lift is not None
+    assert result.low is not None
+    assert result.high is not None
+    assert -1 < result.low < result.lift < result.high < float("inf")
+
+
+def test_banners_shown_by_rule_are_on_neither_side_of_the_lift() -> None:
+    rows = [counts("learned", 9000, 360), counts("holdout", 1000, 32)]
+    assert lift([*rows, counts("fixed", 5000, 4000)], trial=Trial.SERVED) == lift(rows, trial=Trial.SERVED)
+
+
+@pytest.mark.parametrize("holdout_trials", [100, 1000])
+def test_the_true_lift_lies_in_its_interval_as_often_as_stated(holdout_trials: int) -> None:
+    # With 100 trials the holdout has no click in 1 of 20 reports: the interval may then be too wide, never too narrow.
+    rng = np.random.default_rng(5)
+    learned, holdout = rng.binomial(9000, 0.039, 2000), rng.binomial(holdout_trials, 0.03, 2000)
+    held = 0
+    for x, y in zip(learned.tolist(), holdout.tolist(), strict=True):
+        result = lift([counts("learned", 9000, x), counts("holdout", holdout_trials, y)], trial=Trial.SERVED)
+        held += (result.low or 0) <= 0.3 <= (result.high or 0)
+    # Four standard deviations of 2,000 reports: fails by chance with 3 seeds of 100,000.
+    assert held / 2000 > 0.95 - 4 * sqrt(0.95 * 0.05 / 2000)
+
+
+def learn(cities: int, impressions: int, rates: np.ndarray, rng: np.random.Generator) -> list[CountRow]:
+    """Counts of cities that each choose for themselves, refreshed every 100 impressions."""
+    banners, exploration = rates.size, 0.005
+    trials, clicks = np.zeros((2, cities, banners), dtype=int)
+    for _ in range(impressions // (100 * cities)):
+        posterior = fit(trials, clicks)
+        for city in range(cities):
+            served = apply(
+                probabilities(posterior, city, rng),
+                exploration_share=exploration,
+                min_shares=np.zeros(banners),
+                max_shares=np.ones(banners),
+            )
+            shown = rng.multinomial(100, served)
+            trials[city] += shown
+            clicks[city] += rng.binomial(shown, rates)
+    return [
+        CountRow(DAY, "learned", f"c{city}", f"b{banner}", shown, shown, int(clicks[city, banner]))
+        for (city, banner), shown in zip(np.ndindex(cities, banners), trials.ravel().tolist(), strict=True)
+    ]
+
+
+def test_the_true_rates_are_read_back_without_bias_after_100000_impressions() -> None:
+    rates = np.array([0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.045, 0.05, 0.09])
+    rows = report(learn(20, 100_000, rates, np.random.default_rng(6)), Group.BANNER, trial=Trial.SERVED)
+    assert sum(row.trials for row in rows) == 100_000
+    # Clicks less rate x trials is a martingale whatever the choices were, hence of mean 0; over 20 cities it is nearly
+    # normal. Four standard deviations, ten banners: fails by chance with about one seed in 1,000.
+    for row in rows:
+        rate = rates[int(row.key[1:])]
+        assert abs(row.clicks - rate * row.trials) < 4 * sqrt(rate * (1 - rate) * row.trials), row
+    assert rows[0].key == "b9"

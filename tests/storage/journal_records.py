@@ -1,0 +1,70 @@
+"""What the journal tests share: records that say where they belong, and waiting for something to come true."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+from typing import NamedTuple
+
+from storage.base import Record
+from storage.journal import Journal
+from storage.segment_files import find_segments
+from storage.segments import read, read_all
+
+PLACE = Struct("<QHQ")
+
+
+class Place(NamedTuple):
+    """The identity of a test record."""
+
+    journal: int
+    shard: int
+    sequence: int
+
+
+def payload(place: Place) -> bytes:
+    """Unlike any other, and of changing length."""
+    filler = bytes((place.sequence * 31 + number) % 256 for number in range(place.sequence % 60))
+    return PLACE.pack(*place) + filler
+
+
+def place_of(record: Record) -> Place:
+    """Where the record belongs; fails for a record that nobody wrote."""
+    place = Place(*PLACE.unpack_from(record.payload))
+    assert record == Record(place.shard, payload(place))
+    return place
+
+
+def append(journal: Journal, shard: int = 0) -> Place:
+    """One record more; returns it once it is acknowledged."""
+    places: list[Place] = []
+
+    def encode(sequence: int) -> bytes:
+        places.append(Place(journal.id, shard, sequence))
+        return payload(places[0])
+
+    journal.append(shard, encode)
+    return places[0]
+
+
+def places_in(directory: Path) -> list[Place]:
+    """All records in the segments of a directory, journal by journal, in order."""
+    segments = [segment for journal in find_segments(directory).values() for segment in journal]
+    return [place_of(record) for segment in segments for record in read_all(segment.path)]
+
+
+def lost_bytes(path: Path) -> int:
+    """Damaged bytes of a finished segment."""
+    lost, offset, at_end = 0, 0, False
+    while not at_end:
+        _, offset, more, at_end = read(path, offset, 1000, live=False)
+        lost += more
+    return lost
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
+    """Poll until it holds; an assertion error that says what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.005)

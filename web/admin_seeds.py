@@ -1,0 +1,104 @@
+"""Seeds: evidence from history. The seeding command does the work, as a job."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from math import fsum
+from pathlib import Path
+
+from flask import request
+from flask_openapi3.models import RawModel
+
+from bandit.model import Role, Seed
+from web.admin import Json, find_slot
+from web.auth import requires, tenant_of_call
+from web.context import context
+from web.errors import ApiError
+from web.jobs import TooManyJobs
+from web.openapi import blueprint, errors
+from web.schemas import JobFull, JobPath, JobStarted, OfTenant, SeedList, SeedOptions, SeedPath, SlotPath
+
+MAX_CSV_BYTES = 20 << 20
+CHUNK_BYTES = 64 << 10
+
+seeds = blueprint("seeds", "/admin", "Evidence from history, so that a slot does not start from nothing.")
+
+
+class History(RawModel):
+    """The body: CSV with a header."""
+
+    mimetypes: list[str] = ["text/csv"]  # noqa: RUF012 - declared so by the library
+
+
+@seeds.get("/slots/<slot>/seeds", responses={200: SeedList})
+@requires(Role.ADMIN)
+def list_seeds(path: SlotPath, query: OfTenant) -> Json:
+    """The seeds of the slot, and how much evidence each holds."""
+    tenant = tenant_of_call(query.tenant)
+    find_slot(tenant.id, path.slot)
+    by_id: defaultdict[str, list[Seed]] = defaultdict(list)
+    for seed in context().store.seeds(tenant.id, path.slot):
+        by_id[seed.seed_id].append(seed)
+    return {"seeds": [_summary(seed_id, cells) for seed_id, cells in sorted(by_id.items())]}
+
+
+@seeds.post("/slots/<slot>/seeds", responses={202: JobStarted, **errors(413, 415, 429)})
+@requires(Role.ADMIN, body_bytes=MAX_CSV_BYTES)
+def start_seeding(path: SlotPath, query: SeedOptions, raw: History) -> tuple[Json, int, dict[str, str]]:
+    """Learn seeds from a history in CSV, at most 20 MiB. Runs as a job; dry_run only shows what would change."""
+    tenant = tenant_of_call(query.tenant)
+    find_slot(tenant.id, path.slot)
+    if raw.mimetype != "text/csv":
+        raise ApiError(415, "media_type", "Content-Type must be text/csv", "Content-Type")
+    options = _options(tenant.id, path.slot, query)
+    try:
+        job = context().jobs.start(tenant.id, _chunks(), lambda file: _command(file, options), context().now())
+    except TooManyJobs:
+        message = "the tenant's earlier jobs have not ended yet; wait for one of them"
+        raise ApiError(429, "too_many_jobs", message, headers=(("Retry-After", "10"),)) from None
+    url = f"/admin/jobs/{job}"
+    return {"job": job, "url": url}, 202, {"Location": url}
+
+
+@seeds.delete("/slots/<slot>/seeds/<seed>", responses={204: None})
+@requires(Role.ADMIN)
+def remove_seeds(path: SeedPath, query: OfTenant) -> tuple[str, int]:
+    """Take the evidence of one seed back."""
+    tenant = tenant_of_call(query.tenant)
+    find_slot(tenant.id, path.slot)
+    if not context().store.delete_seeds(tenant.id, path.slot, path.seed):
+        raise ApiError(404, "unknown", f"there is no seed {path.seed} in slot {path.slot}", "seed")
+    return "", 204
+
+
+@seeds.get("/jobs/<job>", responses={200: JobFull})
+@requires(Role.ADMIN)
+def show_job(path: JobPath, query: OfTenant) -> Json:
+    """How far a job is, and what it has printed."""
+    progress = context().jobs.progress(tenant_of_call(query.tenant).id, path.job)
+    if progress is None:
+        raise ApiError(404, "unknown", f"there is no job {path.job}", "job")
+    return asdict(progress)
+
+
+def _summary(seed_id: str, cells: Sequence[Seed]) -> Json:
+    trials, clicks = fsum(cell.trials for cell in cells), fsum(cell.clicks for cell in cells)
+    return {"seed_id": seed_id, "cells": len(cells), "trials": trials, "clicks": clicks}
+
+
+def _chunks() -> Iterator[bytes]:
+    while chunk := request.stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _options(tenant: str, slot: str, query: SeedOptions) -> list[str]:
+    """The query as the command's options; `--name=value`, so that no value is taken for an option."""
+    given = query.model_dump(exclude={"tenant", "dry_run"}, exclude_none=True)
+    options = {"tenant": tenant, "slot": slot, **given}
+    flags = ["--dry-run"] if query.dry_run else []
+    return [*(f"--{name.replace('_', '-')}={value}" for name, value in options.items()), *flags]
+
+
+def _command(file: Path, options: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "storage.seed_cold_start", str(file), *options]

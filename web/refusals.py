@@ -1,0 +1,89 @@
+"""Every way a call can fail, in the one shape of an error: ours, the framework's, and those nobody expected."""
+
+import errno
+import logging
+import re
+from typing import NoReturn
+
+from flask import Flask, Response, jsonify, request
+from pydantic import ValidationError
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as AnyResponse
+
+from storage.base import StoreUnavailable
+from web.errors import ApiError
+
+log = logging.getLogger(__name__)
+
+RETRY_AFTER_SECONDS = 5
+_WAIT = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
+_CODES = {404: "unknown", 405: "method", 413: "too_large", 415: "media_type"}
+_DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_SUBJECT = re.compile(r"^(?:Value error, |Input |Value |String |List |Dictionary )")
+
+
+def answer_errors(app: Flask) -> None:
+    """Answer every failure of the application's views."""
+    app.register_error_handler(ApiError, _answer)
+    app.register_error_handler(StoreUnavailable, _of_the_store)
+    app.register_error_handler(HTTPException, _of_the_framework)
+    app.register_error_handler(OSError, _of_the_machine)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def refuse_invalid(error: ValidationError) -> NoReturn:
+    """Name the first thing that is wrong with a request, and what would be right."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    field = _shown(".".join(str(part) for part in first["loc"] if part != "[key]") or "body")
+    if first["type"] == "extra_forbidden":
+        raise ApiError(400, "unknown_field", f"{field} is not known here", field)
+    if first["type"] == "missing":
+        raise ApiError(400, "missing", f"{field} is required", field)
+    raise ApiError(400, "bad_value", f"{field} {_SUBJECT.sub('', first['msg'])}", field)
+
+
+def _answer(error: ApiError) -> Response:
+    response = jsonify(error.body())
+    response.status_code = error.status
+    response.headers.extend(error.headers)
+    return response
+
+
+def _of_the_store(error: StoreUnavailable) -> Response:
+    log.warning("%s %s: the store is away: %s", request.method, request.path, error)
+    return _answer(ApiError(503, "store", "the store cannot be reached now, please try again", headers=_WAIT))
+
+
+def _of_the_framework(error: HTTPException) -> Response | AnyResponse:
+    status = error.code or 500
+    response = error.get_response(request.environ)
+    if status < 400:
+        return response
+    headers = tuple((name, value) for name, value in response.headers if name in ("Allow", "Content-Range"))
+    return _answer(ApiError(status, _CODES.get(status, "bad_request"), _message(error), headers=headers))
+
+
+def _message(error: HTTPException) -> str:
+    if error.code == 404:
+        return "there is no such path; /docs lists all"
+    if error.code == 413:
+        return f"the body may have at most {request.max_content_length} bytes"
+    allowed: list[str] | None = getattr(error, "valid_methods", None)
+    return f"this takes {', '.join(sorted(allowed))}" if allowed else str(error.description)
+
+
+def _of_the_machine(error: OSError) -> Response:
+    if error.errno not in _DISK_IS_FULL:
+        return _unexpected(error)
+    log.error("%s %s: %s", request.method, request.path, error.strerror)
+    return _answer(ApiError(503, "disk", "there is no room on the disk now, please try again", headers=_WAIT))
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer(ApiError(500, "internal", "something went wrong here; the log says what"))
+
+
+def _shown(name: str) -> str:
+    """A name sent by a stranger, safe to repeat."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:100])

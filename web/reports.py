@@ -1,0 +1,195 @@
+"""Reports of one tenant: what was served, viewed and clicked, in days of the tenant's zone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from flask import Response
+
+from bandit import reports as measure
+from bandit.model import ClickRow, CountRow, Role, Slot, Tenant
+from bandit.reports import Group, ReportRow
+from bandit.zone import date_to_day, iso
+from web.admin import Json, banners_of, find_slot
+from web.auth import requires, tenant_of_call
+from web.context import context
+from web.csv_answer import csv_answer
+from web.errors import ApiError
+from web.openapi import blueprint
+from web.report_schemas import (
+    BannerReport,
+    CitiesQuery,
+    CitiesReport,
+    CityReport,
+    ClickReport,
+    ClicksQuery,
+    DayReport,
+    LiftReport,
+    Period,
+    PolicyReport,
+    ReferrerQuery,
+    ReferrerReport,
+    ReportQuery,
+)
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 400
+
+reports = blueprint("reports", "/reports", "What wins where. Days are those of the tenant's zone.")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a report is about: a slot of a tenant, and days, both included."""
+
+    tenant: Tenant
+    slot: Slot
+    first: date
+    last: date
+
+    def heading(self) -> Json:
+        """What every answer begins with."""
+        return {
+            "slot": self.slot.id,
+            "from": self.first.isoformat(),
+            "to": self.last.isoformat(),
+            "time_zone": self.tenant.time_zone,
+        }
+
+    def place(self) -> tuple[str, str, int, int]:
+        """The arguments of a store's counts."""
+        return self.tenant.id, self.slot.id, date_to_day(self.first), date_to_day(self.last)
+
+
+@reports.get("/banner", responses={200: BannerReport})
+@requires(Role.READ)
+def report_by_banner(query: ReportQuery) -> Json | Response:
+    """By banner, with the chance of each to be the best."""
+    scope = _scope(query)
+    rows = context().store.counts(*scope.place())
+    chances = _p_best(scope, measure.select(rows, city=query.city))
+    if query.banner is not None:
+        chances = {banner: chance for banner, chance in chances.items() if banner == query.banner}
+    return _answer(scope, Group.BANNER, _rows(rows, query, Group.BANNER, scope, chances), query)
+
+
+@reports.get("/city", responses={200: CityReport})
+@requires(Role.READ)
+def report_by_city(query: ReportQuery) -> Json | Response:
+    """By city; `_other` stands for unknown names, `_unknown` for requests without one."""
+    return _counted(query, Group.CITY)
+
+
+@reports.get("/day", responses={200: DayReport})
+@requires(Role.READ)
+def report_by_day(query: ReportQuery) -> Json | Response:
+    """By day of the impression."""
+    return _counted(query, Group.DAY)
+
+
+@reports.get("/policy", responses={200: PolicyReport})
+@requires(Role.READ)
+def report_by_policy(query: ReportQuery) -> Json | Response:
+    """By how the banner was chosen: learned, holdout or fixed."""
+    return _counted(query, Group.POLICY)
+
+
+@reports.get("/referrer", responses={200: ReferrerReport})
+@requires(Role.READ)
+def report_by_referrer(query: ReferrerQuery) -> Json | Response:
+    """By referrer."""
+    scope = _scope(query)
+    rows = context().store.referrer_counts(*scope.place())
+    return _answer(scope, Group.REFERRER, measure.report(rows, Group.REFERRER, trial=scope.slot.trial), query)
+
+
+@reports.get("/lift", responses={200: LiftReport})
+@requires(Role.READ)
+def report_lift(query: Period) -> Json:
+    """The learned choice's click rate against the holdout's, with its interval."""
+    scope = _scope(query)
+    lift = measure.lift(context().store.counts(*scope.place()), trial=scope.slot.trial)
+    sides = {"learned": lift.learned._asdict(), "holdout": lift.holdout._asdict()}
+    return {**scope.heading(), **lift._asdict(), **sides}
+
+
+@reports.get("/clicks", responses={200: ClickReport})
+@requires(Role.READ)
+def report_clicks(query: ClicksQuery) -> Json | Response:
+    """Accepted clicks of a city and day, by time of receipt."""
+    tenant = tenant_of_call(query.tenant)
+    clicks = context().store.clicks(tenant.id, query.city, date_to_day(query.day))
+    rows = [_click(click, tenant.time_zone) for click in clicks]
+    if query.format == "csv":
+        columns = ("received_at", "served_at", "slot", "banner", "customer", "referrer")
+        return csv_answer(f"clicks-{query.city}-{query.day}", columns, rows)
+    return {"city": query.city, "day": query.day.isoformat(), "time_zone": tenant.time_zone, "rows": rows}
+
+
+@reports.get("/unrecognised-cities", responses={200: CitiesReport})
+@requires(Role.READ)
+def report_unrecognised_cities(query: CitiesQuery) -> Json | Response:
+    """City names no city of the tenant goes by, with their impressions; add them as aliases."""
+    found = context().store.unrecognised_cities(tenant_of_call(query.tenant).id)
+    rows = [{"city": city, "impressions": impressions} for city, impressions in found]
+    if query.format == "csv":
+        return csv_answer("unrecognised-cities", ("city", "impressions"), rows)
+    return {"rows": rows}
+
+
+def _scope(query: Period) -> Scope:
+    tenant = tenant_of_call(query.tenant)
+    slot = find_slot(tenant.id, query.slot)
+    last = query.to or context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
+    first = query.from_ or max(last, date.min + timedelta(DEFAULT_DAYS)) - timedelta(DEFAULT_DAYS - 1)
+    if first > last:
+        raise ApiError(400, "bad_value", f"from must not be after to ({last})", "from")
+    if (last - first).days >= MAX_DAYS:
+        raise ApiError(400, "bad_value", f"a report covers at most {MAX_DAYS} days", "from")
+    return Scope(tenant, slot, first, last)
+
+
+def _counted(query: ReportQuery, group: Group) -> Json | Response:
+    scope = _scope(query)
+    return _answer(scope, group, _rows(context().store.counts(*scope.place()), query, group, scope), query)
+
+
+def _rows(
+    rows: Sequence[CountRow], query: ReportQuery, group: Group, scope: Scope, chances: Mapping[str, float] | None = None
+) -> list[ReportRow]:
+    chosen = measure.select(rows, banner=query.banner, city=query.city, policy=query.policy)
+    return measure.report(chosen, group, trial=scope.slot.trial, p_best=chances)
+
+
+def _p_best(scope: Scope, rows: Sequence[CountRow]) -> dict[str, float]:
+    """As of the report's last day, among the banners that are not paused."""
+    banners = banners_of(scope.tenant.id, scope.slot.id).values()
+    return measure.p_best(
+        rows,
+        trial=scope.slot.trial,
+        today=date_to_day(scope.last),
+        half_life_days=scope.slot.half_life_days,
+        lookback_days=scope.slot.lookback_days,
+        weights={banner.id: banner.weight for banner in banners if banner.enabled},
+    )
+
+
+def _answer(scope: Scope, group: Group, rows: Sequence[ReportRow], query: ReferrerQuery) -> Json | Response:
+    records = [measure.record(group, row) for row in rows]
+    if query.format == "csv":
+        name = f"{scope.slot.id}-by-{group}-{scope.first}-{scope.last}"
+        return csv_answer(name, measure.columns(group), records)
+    return {**scope.heading(), "rows": records}
+
+
+def _click(click: ClickRow, zone: str) -> dict[str, Any]:
+    return {
+        "received_at": iso(click.received_at, zone),
+        "served_at": iso(click.served_at, zone),
+        "slot": click.slot,
+        "banner": click.banner,
+        "customer": None if click.customer is None else click.customer.hex(),
+        "referrer": click.referrer,
+    }
