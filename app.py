@@ -5,6 +5,7 @@ Importing this module connects nothing: `application` is built when it is first 
 
 import argparse
 import os
+import random
 import signal
 import sys
 import threading
@@ -20,11 +21,9 @@ from processes.supervisor import PARENT_VARIABLE
 from serving.keyring import Keyring
 from serving.secret_file import SecretFileError, keyring, load_or_create
 from settings import Settings, SettingsError, load
-from storage.base import Store, StoreUnavailable
 
 if TYPE_CHECKING:
-    from web.application import BannerApplication
-    from web.worker import Worker
+    from flask import Flask
 
     from web.worker import Worker
 
@@ -36,99 +35,6 @@ COMMANDS = {
 }
 CANNOT_RUN = 1
 SETTINGS_ARE_WRONG = 2
-
-WORKER = "worker"
-"""Where the application keeps what runs beside it."""
-
-
-def create_app(settings: Settings) -> "BannerApplication":
-    """The application of one process with all it needs, its background threads running until `close_application`."""
-    from web.application import build
-
-    settings.paths.make()
-    store = open_store(settings)
-    worker = _worker(settings, store)
-    application = build(
-        store=store,
-        configuration=worker.configuration,
-        door=worker.door,
-        ready=worker.ready,
-        metrics=worker.metrics.render,
-        media_directory=settings.paths.media,
-        jobs_directory=settings.paths.jobs,
-        now=lambda: datetime.now(UTC),
-    )
-    worker.start()
-    application.extensions[WORKER] = worker
-    atexit.register(worker.stop)
-    return application
-
-
-def close_application() -> None:
-    """Stop what `application` runs in this process, if it was built; a second call does nothing."""
-    if "application" in globals():
-        globals()["application"].extensions[WORKER].stop()
-
-
-def _worker(settings: Settings, store: Store) -> "Worker":
-    import numpy as np
-
-    from serving.snapshot import Snapshot
-    from serving.snapshot_file import SnapshotFile
-    from serving.verdict import Judge
-    from storage.journal import Journal
-    from web.visitors import Visitors
-    from web.worker import Worker
-
-    paths, journal, snapshot, limits = settings.paths, settings.journal, settings.snapshot, settings.limits
-    return Worker(
-        snapshot=Snapshot(
-            store,
-            SnapshotFile(paths.snapshot / "snapshot.json"),
-            clock=_now_us,
-            rng=np.random.default_rng(),
-            refresh_seconds=snapshot.refresh_seconds,
-            cpu_share=snapshot.cpu_share,
-            max_cells=snapshot.max_cells,
-            save_seconds=snapshot.save_seconds,
-            draws=settings.learning.draws,
-        ),
-        journal=Journal.open(
-            paths.journal,
-            sync=journal.sync,
-            sync_interval_ms=journal.sync_interval_ms,
-            segment_bytes=journal.segment_mib << 20,
-            max_bytes=journal.max_mib << 20,
-        ),
-        journal_directory=paths.journal,
-        metrics_directory=paths.metrics,
-        keyring=keys_of(settings),
-        judge=Judge(
-            # Each worker sees its share of the requests.
-            impressions_per_minute=-(-limits.impressions_per_minute // settings.server.workers),
-            clicks_per_minute=-(-limits.clicks_per_minute // settings.server.workers),
-            too_fast_us=limits.too_fast_ms * 1000,
-        ),
-        visitors=Visitors(settings.server.trusted_proxies),
-        public_url=settings.server.public_url,
-        city_header=settings.server.city_header,
-        clock=_now_us,
-    )
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
-
-
-def open_store(settings: Settings) -> Store:
-    """The store, made or upgraded if it can be reached now."""
-    from storage.sqlite import SqliteStore
-
-    try:
-        return SqliteStore.open(settings.paths.database)
-    except StoreUnavailable as error:
-        logging.getLogger("store").error("starting without it, from the last snapshot: %s", error)
-        return SqliteStore(settings.paths.database)
 
 
 def keys_of(settings: Settings) -> Keyring:
@@ -185,7 +91,7 @@ def create_worker(settings: Settings) -> "Worker":
         SqliteStore(paths.database),
         SnapshotFile(paths.snapshot / "snapshot.json"),
         clock=_now_us,
-        rng=np.random.default_rng(),
+        rng=np.random.Generator(np.random.SFC64()),  # the fastest there is
         draws=settings.learning.draws,
         **asdict(settings.snapshot),
     )
@@ -212,6 +118,7 @@ def create_worker(settings: Settings) -> "Worker":
         public_url=settings.server.public_url,
         city_header=settings.server.city_header,
         clock=_now_us,
+        rng=random.Random(),
     )
 
 

@@ -4,37 +4,44 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 from settings import Settings
-from storage.base import EventSink, Record, Refusal
+from storage.base import EventSink, Record, Refusal, StoreUnavailable
 from storage.drain import drain
 from storage.retention import keep_pruned
 from storage.sqlite import SqliteStore
 
 
 class _Sink(EventSink):
-    """Opens the store with the first delivery, so that the drain is alive, and waits, while the store is not."""
+    """Opens the store when it can, so that the drain is alive, and waits, while the store is not."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._store: SqliteStore | None = None
 
+    def open(self) -> SqliteStore:
+        """The store, made or upgraded when first reached. Raises StoreUnavailable."""
+        self._store = self._store or SqliteStore.open(self._path)
+        return self._store
+
     def deliver(self, records: Sequence[Record]) -> list[Refusal]:
-        if self._store is None:
-            self._store = SqliteStore.open(self._path)
-        return self._store.deliver(records)
+        return self.open().deliver(records)
 
 
 def run(settings: Settings, stop: threading.Event) -> None:
     """Drain until `stop`, and then what is left; raises whatever ends the drain before."""
     settings.paths.make()
+    sink = _Sink(settings.paths.database)
+    with suppress(StoreUnavailable):  # with the first delivery then
+        sink.open()
     with ThreadPoolExecutor(2, "drain") as pool:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
         draining = pool.submit(
             drain,
             settings.paths.journal,
-            _Sink(settings.paths.database),
+            sink,
             stop=stop,
             batch_records=settings.drain.batch_records,
             idle_seconds=settings.drain.idle_ms / 1000,

@@ -34,8 +34,8 @@ def run(settings: Settings) -> None:
         blocking_threads_idle_timeout=600,
         http=HTTPModes.http1,
         websockets=False,
-        # Its own messages from here on are about starts and stops that our own log lines tell.
-        log_level=LogLevels.warning,
+        # Starts and stops are told by our own lines, and its warning of a worker that would not stop is often wrong.
+        log_level=LogLevels.error,
         log_dictconfig=configuration(settings.log.level),
         respawn_failed_workers=True,
         workers_kill_timeout=KILL_SECONDS,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import settings
-from bandit.event import UndecodableEvent, decode
+from bandit.event import decode
 from storage.base import Record, Refusal
 from storage.journal import Journal, JournalRefused
 from storage.refused import dead_letter_files, dead_letters_lock, read_refusals
@@ -53,10 +53,13 @@ def describe(refusal: Refusal) -> str:
     """One line: when it was received (UTC), what, whose, and why it was refused."""
     try:
         event = decode(refusal.record.payload)
-    except UndecodableEvent:
-        return _LINE.format("?", "?", "?", "?", refusal.reason)
-    received = datetime.fromtimestamp(event.received_at // 1_000_000, UTC)
-    return _LINE.format(received.strftime("%Y-%m-%d %H:%M:%S"), event.kind, event.tenant, event.slot, refusal.reason)
+        received = datetime.fromtimestamp(event.received_at // 1_000_000, UTC)
+    except (ValueError, OverflowError, OSError):  # no event, or one whose time is none
+        line = _LINE.format("?", "?", "?", "?", refusal.reason)
+    else:
+        when = received.strftime("%Y-%m-%d %H:%M:%S")
+        line = _LINE.format(when, event.kind, event.tenant, event.slot, refusal.reason)
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _parser() -> argparse.ArgumentParser:

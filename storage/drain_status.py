@@ -69,7 +69,7 @@ def is_alive(directory: Path) -> bool:
 
 @contextmanager
 def drain_lock(directory: Path, stop: threading.Event) -> Iterator[bool]:
-    """Be the only drain of this directory, once no other is; False when `stop` was set before that.
+    """Be the only drain of this directory, once no other is; False when `stop` is set before that.
 
     It tries again and again, since `is_alive` holds the lock for a moment, too.
     """
@@ -78,14 +78,14 @@ def drain_lock(directory: Path, stop: threading.Event) -> Iterator[bool]:
 
 
 def _take(descriptor: int, stop: threading.Event) -> bool:
-    while not stop.is_set():
+    while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            stop.wait(_RETRY_SECONDS)
+            if stop.wait(_RETRY_SECONDS):
+                return False
         else:
             return True
-    return False
 
 
 def _lock_path(directory: Path) -> Path:

@@ -41,11 +41,11 @@ def chunks(path: Path, columns: Sequence[str], progress: Progress) -> Iterator["
 
 def _check_header(header: Sequence[str], wanted: Sequence[str]) -> None:
     found = Counter(header)
-    there = ", ".join(repr(name) for name in header)
-    problems = [f"row 1: there is no column {name!r}; the file has {there}" for name in wanted if not found[name]]
+    problems = [f"row 1: there is no column {name!r}" for name in wanted if not found[name]]
     problems += [f"row 1: there are {found[name]} columns {name!r}" for name in wanted if found[name] > 1]
     if problems:
-        raise BadHistory("\n".join(problems))
+        there = ", ".join(repr(name) for name in header)
+        raise BadHistory("\n".join([*problems, f"columns of the file: {there}"]))
 
 
 # -- CSV -------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ every city of the tenant, also where there is no history, and each pair gets see
 its history, at most --max-strength (see bandit/cold_start.py). Seeds are written all or none, and nothing is written
 when there is anything to complain of. The same seed id again replaces what it wrote before.
 
-Exit codes: 0 done, 1 the store cannot be reached, 2 wrong input.
+Exit codes: 0 done, 1 the store cannot be used, 2 wrong input.
 """
 
 import argparse
@@ -20,21 +20,19 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from bandit.cold_start import expected_ctr, seeds
-from bandit.model import ID_PATTERN, OTHER, UNKNOWN, Banner, Seed, Tenant
+from bandit.model import ID_PATTERN, Banner, Seed, Tenant
 from settings import SettingsError, load
 from storage.base import Store, StoreUnavailable
-from storage.history import History, Layout, listing, read
+from storage.history import Layout, listing, read
 from storage.history_file import BadHistory
 from storage.progress_bar import ProgressBar
-from storage.seed_changes import changes, table
+from storage.seed_changes import changes, summary, table
 from storage.sqlite import SqliteStore
+from storage.sqlite_schema import SchemaVersionError
 
-if TYPE_CHECKING:
-    import pandas as pd
-
+DONE = 0
 STORE_AWAY = 1
 WRONG_INPUT = 2
 
@@ -51,13 +49,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Do as the arguments say; the exit code."""
     options = _options(arguments)
     try:
-        return _with_store(environ, lambda store: _remove(store, options) if options.remove else _seed(store, options))
-    except StoreUnavailable as error:
-        return _complain(f"The store cannot be reached: {error}", STORE_AWAY)
+        _act(options, environ)
+    except (StoreUnavailable, SchemaVersionError) as error:
+        return _complain(f"The store cannot be used: {error}", STORE_AWAY)
     except BadHistory as error:
         return _complain(f"{options.history}: nothing was written, because of\n{error}", WRONG_INPUT)
-    except (WrongInput, SettingsError, OSError) as error:
+    except OSError as error:
+        return _complain(f"{error.filename or options.history}: {error.strerror or error}", WRONG_INPUT)
+    except (WrongInput, SettingsError) as error:
         return _complain(str(error), WRONG_INPUT)
+    return DONE
 
 
 def _complain(text: str, exit_code: int) -> int:
@@ -65,13 +66,19 @@ def _complain(text: str, exit_code: int) -> int:
     return exit_code
 
 
-def _with_store(environ: Mapping[str, str], act: Callable[[Store], None]) -> int:
-    store = SqliteStore.open(load(environ).paths.database)
+def _act(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
+    store = _open_store(environ)
     try:
-        act(store)
+        if options.remove is None:
+            _seed(store, options)
+        else:
+            _remove(store, options)
     finally:
         store.close()
-    return 0
+
+
+def _open_store(environ: Mapping[str, str]) -> Store:
+    return SqliteStore.open(load(environ).paths.database)
 
 
 # -- options ---------------------------------------------------------------------------------------------------------
@@ -100,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--city-column", default="city", metavar="NAME", help="column of city names, as people write (default: city)")
     add("--click-column", default="click", metavar="NAME", help="column of clicks (default: click)")
     add("--impressions-column", metavar="NAME", help="column of impressions; without it each row is one")
-    add("--filter", action="append", default=[], type=_filter, metavar="COLUMN=VALUE", help="only such rows; repeatable")
+    add(
+        "--filter", action="append", default=[], type=_filter, metavar="COLUMN=VALUE", help="only such rows; repeatable"
+    )
     add("--weight", default=WEIGHT, type=_number(1), help=f"trials for an impression of history (default: {WEIGHT})")
     add("--max-strength", default=MAX_STRENGTH, type=_number(HIGHEST_STRENGTH), metavar="TRIALS",
         help=f"most trials of one banner in one city (default: {MAX_STRENGTH:g})")  # fmt: skip
@@ -151,13 +160,15 @@ def _remove(store: Store, options: argparse.Namespace) -> None:
 
 def _seed(store: Store, options: argparse.Namespace) -> None:
     tenant, banners = _find(store, options)
+    if not banners:
+        raise WrongInput(f"--slot: slot {options.slot} has no banners yet; seeds are for banners it has")
     layout = _layout(options)
     with ProgressBar(sys.stderr, options.history) as bar:
         history = read(options.history, layout, banners, tenant.cities, bar.show)
     pairs = expected_ctr(history.pairs, list(banners), list(tenant.cities))
     seed_id = options.seed_id or _derived_id(options.history, layout)
     wanted = seeds(pairs, seed_id, options.weight, options.max_strength)
-    print(_summary(options.history, history, pairs))
+    print(summary(options.history, history, pairs))
     _write(store, options, seed_id, wanted)
 
 
@@ -201,3 +212,7 @@ def _write(store: Store, options: argparse.Namespace, seed_id: str, wanted: Sequ
     elif changed:
         store.put_seeds(options.tenant, options.slot, seed_id, wanted)
         print("Written.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

@@ -5,6 +5,7 @@ import sqlite3
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from storage.base import StoreUnavailable
@@ -39,14 +40,13 @@ class Connections:
         self._closed = False
         # A child must not inherit an open file: SQLite's locks belong to the process, its idea of them to the memory
         # that fork copies. Closing before the fork costs one reopening.
-        pool = weakref.ref(self)
-        os.register_at_fork(before=lambda: _close_idle(pool()))
+        os.register_at_fork(before=partial(_before_fork, weakref.ref(self)))
 
     @contextmanager
     def outside_transactions(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection in autocommit mode; `create` makes a missing file."""
         try:
-            connection = self._idle.pop() if self._idle else self._connect(create)
+            connection = self._pop_idle() or self._connect(create)
             try:
                 yield connection
             except BaseException:
@@ -76,7 +76,19 @@ class Connections:
     def close(self) -> None:
         """Close what is idle; what is in use closes when it is given back."""
         self._closed = True
-        _close_idle(self)
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what nobody uses now; the next caller opens it again."""
+        while (connection := self._pop_idle()) is not None:
+            connection.close()
+
+    def _pop_idle(self) -> sqlite3.Connection | None:
+        # No look before the pop: another thread may take the last one in between. No lock: a fork might copy it held.
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     def _connect(self, create: bool) -> sqlite3.Connection:
         if self._closed:
@@ -84,8 +96,12 @@ class Connections:
         # Without `create` a vanished file is an error, never a new empty store.
         uri = f"{self._path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        for statement in SETUP:
-            connection.execute(statement)
+        try:
+            for statement in SETUP:
+                connection.execute(statement)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
@@ -102,6 +118,7 @@ class Connected:
         self._connections = Connections(path)
 
 
-def _close_idle(pool: Connections | None) -> None:
-    while pool is not None and pool._idle:
-        pool._idle.pop().close()
+def _before_fork(connections: weakref.ref[Connections]) -> None:
+    alive = connections()
+    if alive is not None:
+        alive.close_idle()

@@ -25,14 +25,14 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StartSer
     """`service(workers=1, **settings)` starts `python app.py` and returns it once it is ready.
 
     Settings are named as in the environment without the prefix: `service(workers=4, journal_sync="always")`. Every
-    process is ended with the test, and a failed test shows the log.
+    process is ended with the test, and a failed test shows the log. `ready=False` does not wait.
     """
     started: list[Service] = []
 
-    def start(*, workers: int = 1, **settings: object) -> Service:
+    def start(*, workers: int = 1, ready: bool = True, **settings: object) -> Service:
         one = Service(tmp_path / f"service-{len(started)}", workers=workers, **settings)
         started.append(one)
-        return one.start()
+        return one.start(ready=ready)
 
     yield start
     for one in started:

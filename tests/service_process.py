@@ -33,7 +33,7 @@ class Service:
         self.data = directory / "data"
         self.store_path = self.data / "banner.db"
         self.log_path = directory / "service.log"
-        self._environment = _environment(directory, self.port, workers, settings)
+        self.environment = _environment(directory, self.port, workers, settings)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -47,7 +47,7 @@ class Service:
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(ROOT / "app.py")],
-                env=self._environment,
+                env=self.environment,
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -78,15 +78,17 @@ class Service:
         except (OSError, HTTPException):
             return False
 
-    def wait_until(self, condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-        """Poll until the condition holds; fails with the end of the log when it does not, or the service has ended."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                state = "ended" if ended else f"is not {what} after {seconds} s"
-                raise AssertionError(f"the service {state}; {self.log_path} ends with:\n{self.log_tail()}")
-            time.sleep(0.02)
+    def wait_until(self, condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+        """Poll until the condition holds; fails with the end of the log when the service ends or it takes too long."""
+
+        def holds() -> bool:
+            assert self._process is not None and self._process.poll() is None, "the service ended"
+            return bool(condition())
+
+        try:
+            wait_until(holds, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {self.log_path} ends with:\n{self.log_tail()}") from None
 
     def wait_for_exit(self, seconds: float = STOP_SECONDS) -> int:
         """Its exit code, once it has ended by itself."""
@@ -128,6 +130,14 @@ class Service:
         """The running processes of this name: drain, web server or web worker."""
         started = [int(pid) for kind, pid in STARTED.findall(self.log()) if kind == name]
         return [pid for pid in started if is_running(pid)]
+
+
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
+    """Poll until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not {what} after {seconds} s"
+        time.sleep(0.01)
 
 
 def free_port() -> int:

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import flask
+from flask.json.provider import DefaultJSONProvider
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 from werkzeug.routing import PathConverter
 
 from bandit.model import Configuration
 from storage.base import Store
-from web import json_guard, parameters
+from web import json_guard
 from web.admin_banners import banners
 from web.admin_keys import keys
 from web.admin_seeds import seeds
@@ -52,8 +53,16 @@ class GuardedRequest(flask.Request):
         return value
 
 
+class OrderedJson(DefaultJSONProvider):
+    """Names stay in the order they were written in."""
+
+    sort_keys = False
+
+
 class BannerApplication(OpenAPI):
     """One worker's application."""
+
+    json_provider_class = OrderedJson
 
     request_class = GuardedRequest
     door_first = True
@@ -119,6 +128,7 @@ class _Rest(PathConverter):
     """Whatever follows, also nothing: what a token looks like is the door's business."""
 
     regex = ".*?"
+    part_isolating = False
 
 
 def _add_hot_calls(app: BannerApplication) -> None:

@@ -73,7 +73,8 @@ class Metrics:
     def stop(self) -> None:
         """Publish what is left."""
         self._stop.set()
-        self._thread.join(timeout=2)
+        if self._thread.is_alive():
+            self._thread.join(timeout=2)
         self._publish()
         self._index_file.close()
 

@@ -256,6 +256,12 @@ class SeedOptions(OfTenant):
     city_column: ColumnName | None = None
     click_column: ColumnName | None = None
     impressions_column: ColumnName | None = None
+    filter: str | None = Field(
+        None,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$",
+        description="COLUMN=VALUE: only such rows.",
+    )
     weight: float | None = Field(None, gt=0, le=1, description="Trials of evidence for one trial of history.")
     max_strength: float | None = Field(None, gt=0, le=1e6, description="At most so many trials for one pair.")
     dry_run: bool = Field(False, description="Only show what would change.")

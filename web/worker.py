@@ -37,13 +37,14 @@ class Worker:
         public_url: str,
         city_header: str,
         clock: Callable[[], int],
+        rng: random.Random,
     ) -> None:
         self.snapshot = snapshot
         self.metrics = Metrics(metrics_directory, self._gauges)
         self._journal = journal
         self._journal_directory = journal_directory
         self._stopping = threading.Event()
-        decider = Decider(snapshot, journal, keyring, judge, rng=random.Random(), clock=clock)
+        decider = Decider(snapshot, journal, keyring, judge, rng=rng, clock=clock)
         services = Services(
             snapshot,
             decider,

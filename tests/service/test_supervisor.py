@@ -8,12 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from processes.supervisor import MAX_EXITS, Program, Supervisor, describe_exit
-from tests.service_process import ROOT, is_running
+from tests.service_process import ROOT, is_running, wait_until
 
 WRITE_PID = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).open('a').write(f'{os.getpid()} ')\n"
 WAIT = WRITE_PID + "import time; time.sleep(600)"
@@ -29,15 +30,12 @@ def program(code: str, *arguments: object, name: str = "program", stop_seconds: 
     return Program(name, (sys.executable, "-c", code, *map(str, arguments)), stop_seconds)
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
 def pids(path: Path) -> list[int]:
     return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def has_pids(path: Path, count: int) -> bool:
+    return len(pids(path)) == count
 
 
 @contextmanager
@@ -58,9 +56,9 @@ def test_a_program_that_is_killed_is_started_again(tmp_path: Path) -> None:
     codes: list[int] = []
     with supervised(program(WAIT, path), codes=codes):
         for round_number in range(1, 4):
-            wait_until(lambda count=round_number: len(pids(path)) == count)
+            wait_until(partial(has_pids, path, round_number), "started")
             os.kill(pids(path)[-1], signal.SIGKILL)
-        wait_until(lambda: len(pids(path)) == 4)
+        wait_until(partial(has_pids, path, 4), "started again")
     assert codes == [0]
     assert not any(map(is_running, pids(path)))
 
@@ -68,7 +66,7 @@ def test_a_program_that_is_killed_is_started_again(tmp_path: Path) -> None:
 def test_programs_stop_in_the_reverse_order_of_their_start(tmp_path: Path) -> None:
     path = tmp_path / "pids"
     with supervised(program(POLITE, path, "drain,"), program(POLITE, path, "web,")):
-        wait_until(lambda: len(pids(path)) == 2)
+        wait_until(partial(has_pids, path, 2), "started")
     assert (tmp_path / "pids.order").read_text() == "web,drain,"
 
 
@@ -76,7 +74,7 @@ def test_a_program_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "pids"
     codes: list[int] = []
     with supervised(program(STUBBORN, path, stop_seconds=0.3), codes=codes):
-        wait_until(lambda: pids(path))
+        wait_until(lambda: pids(path), "started")
     assert codes == [0]
     assert not is_running(pids(path)[0])
 
@@ -107,7 +105,7 @@ def test_exits_that_are_long_ago_are_forgotten(tmp_path: Path) -> None:
 def test_signals_of_the_terminal_do_not_reach_the_programs(tmp_path: Path, number: signal.Signals) -> None:
     path = tmp_path / "pids"
     with supervised(program(WAIT, path)):
-        wait_until(lambda: pids(path))
+        wait_until(lambda: pids(path), "started")
         os.kill(pids(path)[0], number)
         os.kill(pids(path)[0], signal.SIGCONT)  # delivered after it, if it were
         assert is_running(pids(path)[0])
@@ -126,9 +124,9 @@ def test_a_program_ends_with_its_supervisor_even_if_that_is_killed(tmp_path: Pat
         ".run()"
     )
     with subprocess.Popen([sys.executable, "-c", parent]) as process:
-        wait_until(lambda: pids(path))
+        wait_until(lambda: pids(path), "started")
         process.kill()
-    wait_until(lambda: not is_running(pids(path)[0]))
+    wait_until(lambda: not is_running(pids(path)[0]), "ended")
 
 
 def test_an_exit_is_described_by_its_code_or_its_signal() -> None:
