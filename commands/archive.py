@@ -5,6 +5,7 @@ import io
 import json
 import os
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -77,7 +78,7 @@ def unpack(archive: Path, directory: Path) -> dict[str, Entry]:
     try:
         with tarfile.open(archive, "r:gz") as tar:
             found = {member.name: _extract(tar, member, directory) for member in tar}
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise ArchiveError(f"{archive} cannot be read as a backup: {error}") from error
     if found.pop(MANIFEST, None) is None:
         raise ArchiveError(f"{archive} is not a whole backup: it has no {MANIFEST}")

@@ -2,8 +2,8 @@
 
     python -m commands.backup [ARCHIVE]
 
-The archive holds the store, what the journal has not delivered yet, pictures, and the generated secrets. Keep it as safe
-as the secrets themselves.
+The archive holds the store, what the journal has not delivered yet, pictures, and the generated secrets. Keep it as
+safe as these.
 """
 
 import argparse

@@ -8,6 +8,8 @@ from commands.demo_catalogue import Offer
 
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', Arial, sans-serif"
 BUTTON_TEXT = "Shop now"
+PEN = 'fill="none" stroke="#fff" stroke-opacity=".3" stroke-linecap="round"'
+"""Of the patterns."""
 LETTER_WIDTH = 0.7
 """Of an average bold letter, as a share of the font size; that of wide fonts, so that nothing is cut."""
 
@@ -15,20 +17,28 @@ LETTER_WIDTH = 0.7
 def draw(offer: Offer, width: int, height: int) -> str:
     """The picture of an offer as an SVG document of this size in pixels."""
     first, second = offer.colours
+    sky = _gradient("sky", (1, 1), (first, 1, 0), (second, 1, 1))
+    shade = _gradient("shade", (1, 0) if width > height else (0, 1), (first, 0.85, 0), (first, 0, 0.75))
+    size = f'width="{width}" height="{height}"'
     return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">
+<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}" role="img">
 <title>{escape(offer.headline)}: {escape(offer.detail)}</title>
-<defs>
-<linearGradient id="sky" x1="0" y1="0" x2="1" y2="1"><stop stop-color="{first}"/><stop offset="1" stop-color="{second}"/></linearGradient>
-<linearGradient id="shade" x1="0" y1="0" x2="{int(width > height)}" y2="{int(width <= height)}">\
-<stop stop-color="{first}" stop-opacity=".85"/><stop offset=".75" stop-color="{first}" stop-opacity="0"/></linearGradient>
-</defs>
-<rect width="{width}" height="{height}" fill="url(#sky)"/>
-<g fill="none" stroke="#fff" stroke-opacity=".3" stroke-linecap="round">{"".join(MOTIFS[offer.motif](width, height))}</g>
-<rect width="{width}" height="{height}" fill="url(#shade)"/>
+<defs>{sky}{shade}</defs>
+<rect {size} fill="url(#sky)"/>
+<g {PEN}>{"".join(MOTIFS[offer.motif](width, height))}</g>
+<rect {size} fill="url(#shade)"/>
 {_words(offer, width, height)}
 </svg>
 """
+
+
+def _gradient(name: str, towards: tuple[int, int], *stops: tuple[str, float, float]) -> str:
+    """From the upper left towards a corner; stops are colour, opacity and where."""
+    marks = "".join(
+        f'<stop stop-color="{colour}" stop-opacity="{opacity}" offset="{where}"/>' for colour, opacity, where in stops
+    )
+    x, y = towards
+    return f'<linearGradient id="{name}" x1="0" y1="0" x2="{x}" y2="{y}">{marks}</linearGradient>'
 
 
 def _words(offer: Offer, width: int, height: int) -> str:
@@ -86,10 +96,8 @@ def _filled(words: str, line_length: int) -> list[str]:
 
 
 def _rain(width: int, height: int) -> Iterator[str]:
-    drops = []
-    for column in range(width // 26 + 2):
-        for row in range(height // 60 + 2):
-            drops.append(f"M{column * 26 + row * 11 % 26} {row * 60 + column * 37 % 60 - 30}l-7 26")
+    places = [(column, row) for column in range(width // 26 + 2) for row in range(height // 60 + 2)]
+    drops = [f"M{column * 26 + row * 11 % 26} {row * 60 + column * 37 % 60 - 30}l-7 26" for column, row in places]
     yield f'<path d="{"".join(drops)}" stroke-width="3"/>'
 
 
@@ -102,8 +110,9 @@ def _rays(width: int, height: int) -> Iterator[str]:
 
 
 def _rings(width: int, height: int) -> Iterator[str]:
+    centre = f'cx="{width * 0.82:.0f}" cy="{height * 0.6:.0f}"'
     for ring in range(1, 14):
-        yield f'<circle cx="{width * 0.82:.0f}" cy="{height * 0.6:.0f}" r="{ring * 38}" stroke-width="{2 + ring % 4 * 5}"/>'
+        yield f'<circle {centre} r="{ring * 38}" stroke-width="{2 + ring % 4 * 5}"/>'
 
 
 def _stripes(width: int, height: int) -> Iterator[str]:

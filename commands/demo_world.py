@@ -1,8 +1,8 @@
 """How the visitors of the demo behave: the true click rate of every banner in every city, which the service must find.
 
-The rates are spread like those of the banners in a real log (the Open Bandit sample in examples/open_bandit). That log's
-own half a per cent would need hours of traffic before anybody sees anything, so they are scaled up to a mean of
-MEAN_CTR, and the best is put clear of the second.
+The rates are spread like those of the banners in a real log (the Open Bandit sample in examples/open_bandit). With
+that log's own half a per cent it would take hours of traffic before anybody sees anything, so they are scaled up to a
+mean of MEAN_CTR, and the best is put clear of the second.
 """
 
 import csv

@@ -32,5 +32,24 @@ def find_key(text: str, keys: Mapping[str, ApiKey]) -> ApiKey | None:
     return key if hmac.compare_digest(_hash(secret), key.secret_hash) else None
 
 
+class KnownKeys:
+    """find_key, which remembers the texts it found for as long as the keys are the same."""
+
+    def __init__(self) -> None:
+        self._keys: Mapping[str, ApiKey] = {}
+        self._found: dict[str, ApiKey] = {}
+
+    def find(self, text: str, keys: Mapping[str, ApiKey]) -> ApiKey | None:
+        """Same as find_key(text, keys)."""
+        if keys is not self._keys:
+            self._keys, self._found = keys, {}
+        key = self._found.get(text)
+        if key is None:
+            key = find_key(text, keys)
+            if key is not None:
+                self._found[text] = key
+        return key
+
+
 def _hash(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "replace")).digest()

@@ -75,6 +75,8 @@ class _Step(NamedTuple):
 class _Batch:
     records: list[Record] = field(default_factory=list)
     steps: list[_Step] = field(default_factory=list)
+    is_cut: bool = False
+    """There was more than it could hold."""
     trouble: str = ""
 
 
@@ -99,6 +101,7 @@ class _Drain:
         with suppress(_Interrupted):
             while not self._stop.is_set():
                 if not self._round():
+                    # Also after a few records: many small transactions would cost the web workers their core.
                     self._stop.wait(idle_seconds)
             deadline = time.monotonic() + finish_seconds
             while time.monotonic() < deadline and self._round():
@@ -119,12 +122,14 @@ class _Drain:
             self.tell()
 
     def _note(self, trouble: str) -> None:
-        if trouble and trouble != self._status.trouble:
+        if trouble == self._status.trouble:
+            return
+        if trouble:
             _log.warning("%s", trouble)
         self._status = replace(self._status, trouble=trouble)
 
     def _round(self) -> bool:
-        """Deliver one batch; False when there was nothing to do."""
+        """Deliver one batch; False when it was all there is."""
         batch = self._collect()
         if batch.records:
             self._deliver(batch.records)
@@ -132,7 +137,7 @@ class _Drain:
             self._take(step)
         self._note(batch.trouble)
         self._tell_each_second()
-        return bool(batch.steps)
+        return batch.is_cut
 
     # What there is
 
@@ -142,6 +147,7 @@ class _Drain:
         for journal in self._in_turn(journals):
             self._collect_journal(journals[journal], batch)
             if len(batch.records) == self._batch_records:
+                batch.is_cut = True
                 self._last_journal = journal
                 break
         return batch
@@ -156,21 +162,24 @@ class _Drain:
             if segment.path in self._undeletable:
                 continue
             try:
-                step = self._read(segment, segment is segments[-1], batch.records)
+                is_finished = self._collect_segment(segment, segment is segments[-1], batch)
             except OSError as error:
                 batch.trouble = f"{segment.path} cannot be read: {error.strerror}"
                 return
-            if step.is_finished or step.offset != self._offset(segment):
-                batch.steps.append(step)
-            if not step.is_finished:
+            if not is_finished:
                 return
 
-    def _read(self, segment: Segment, is_last: bool, records: list[Record]) -> _Step:
+    def _collect_segment(self, segment: Segment, is_last: bool, batch: _Batch) -> bool:
         # In this order: what a segment holds after its writer has left it is all it will ever hold.
         live = is_last and is_held(segment.path)
-        chunk = read(segment.path, self._offset(segment), self._batch_records - len(records), live=live)
-        records += chunk.records
-        return _Step(segment, chunk.next_offset, chunk.lost_bytes, chunk.at_end and not live)
+        before = self._offset(segment)
+        chunk = read(segment.path, before, self._batch_records - len(batch.records), live=live)
+        is_finished = chunk.at_end and not live
+        batch.records += chunk.records
+        batch.is_cut |= not chunk.at_end
+        if is_finished or chunk.next_offset != before:
+            batch.steps.append(_Step(segment, chunk.next_offset, chunk.lost_bytes, is_finished))
+        return is_finished
 
     def _offset(self, segment: Segment) -> int:
         offset = self._offsets.get(segment.path)
@@ -194,7 +203,7 @@ class _Drain:
         )
 
     def _persist(self, act: Callable[[], Result], passing: type[Exception]) -> Result:
-        """Try until it works. Once `stop` is set, a failure ends the drain; the next one starts from the same records."""
+        """Try until it works. Once `stop` is set, a failure ends the drain; the next begins with the same records."""
         wait_seconds = _FIRST_WAIT_SECONDS
         while True:
             try:

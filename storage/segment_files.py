@@ -9,10 +9,11 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-_NAME = re.compile(r"([0-9a-f]{16})-([0-9]{8})\.seg")
+_NAME = re.compile(r"/([0-9a-f]{16})-([0-9]{8})\.seg\Z")
 
 
 class Segment(NamedTuple):
@@ -31,9 +32,8 @@ def segment_name(journal: int, number: int) -> str:
 def find_segments(directory: Path) -> dict[str, list[Segment]]:
     """The segments of every journal, each journal's in order; other files are ignored, a missing directory is empty."""
     journals: dict[str, list[Segment]] = {}
-    for entry in sorted(_entries(directory), key=_name):
-        if match := _NAME.fullmatch(entry.name):
-            segment = Segment(match[1], int(match[2]), Path(entry.path))
+    for path in sorted(entry.path for entry in _entries(directory)):
+        if segment := _segment(path):
             journals.setdefault(segment.journal, []).append(segment)
     return journals
 
@@ -49,11 +49,13 @@ def file_sizes(directory: Path) -> dict[str, int]:
 
 def is_held(path: Path) -> bool:
     """Whether a living process holds the file's lock."""
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
     return False
 
 
@@ -93,13 +95,15 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+@lru_cache(maxsize=4096)  # the drain asks for the same few again and again
+def _segment(path: str) -> Segment | None:
+    match = _NAME.search(path)
+    return Segment(match[1], int(match[2]), Path(path)) if match else None
+
+
 def _entries(directory: Path) -> list["os.DirEntry[str]"]:
     try:
         with os.scandir(directory) as entries:
             return list(entries)
     except FileNotFoundError:
         return []
-
-
-def _name(entry: "os.DirEntry[str]") -> str:
-    return entry.name

@@ -56,8 +56,12 @@ def read(path: Path, offset: int, max_records: int, *, live: bool) -> Chunk:
     at work: then a bad tail is a frame that is not complete yet; in a finished segment it is lost. Find out whether the
     writer lives *before* this call: afterwards it may have written more than was read.
     """
-    with open(path, "rb", buffering=0) as file:
-        data = os.pread(file.fileno(), _CHUNK_BYTES, offset)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        there = max(0, os.fstat(descriptor).st_size - offset)
+        data = os.pread(descriptor, min(there, _CHUNK_BYTES), offset)
+    finally:
+        os.close(descriptor)
     scan = _Scan(data, to_end=len(data) < _CHUNK_BYTES, live=live)
     return scan.run(offset, max_records)
 

@@ -85,7 +85,7 @@ class ConfigurationTables(Connected):
             return _seeds(connection, "tenant = ? AND slot = ?", (tenant, slot))
 
     def put_seeds(self, tenant: str, slot: str, seed_id: str, seeds: Iterable[Seed]) -> None:
-        wanted = sorted(Seed(seed_id, *seed[1:]) for seed in seeds)
+        wanted = sorted({seed[1:3]: Seed(seed_id, *seed[1:]) for seed in seeds}.values())
         where, key = "tenant = ? AND slot = ? AND seed_id = ?", (tenant, slot, seed_id)
         with self._connections.writing() as connection:
             if _seeds(connection, where, key) == wanted:

@@ -156,7 +156,6 @@ class Installation:
         json: Any = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
-        **query: str,
     ) -> Reply:
         """One request through the WSGI application; `key` is a role, or None for no key."""
         content = json_format.dumps(json).encode() if body is None and json is not None else body or b""
@@ -164,7 +163,7 @@ class Installation:
         environ: dict[str, Any] = {
             "REQUEST_METHOD": method,
             "PATH_INFO": parts.path,
-            "QUERY_STRING": parts.query or urlencode(query),
+            "QUERY_STRING": parts.query,
             "SERVER_NAME": "banner.example",
             "SERVER_PORT": "80",
             "SERVER_PROTOCOL": "HTTP/1.1",
@@ -184,7 +183,7 @@ class Installation:
 
     def banner(self, key: str | None = "server", **query: str) -> Reply:
         """GET /banner of the slot `home`."""
-        return self.call("GET", "/banner", key=key, **({"slot": "home"} | query))
+        return self.call("GET", "/banner?" + urlencode({"slot": "home"} | query), key=key)
 
     def click(self, token: str, **options: Any) -> Reply:
         """POST /click."""
@@ -226,6 +225,10 @@ class _Keep(EventSink):
 
 def _run(app: BannerApplication, environ: dict[str, Any]) -> Reply:
     answer: list[Any] = []
-    body = b"".join(app(environ, lambda status, headers, exc_info=None: answer.extend((status, headers))))
+
+    def start_response(status: str, headers: list[tuple[str, str]], error: Any = None, /) -> Any:
+        answer[:] = status, headers
+
+    body = b"".join(app(environ, start_response))
     status, headers = answer
     return Reply(int(status[:3]), {name.lower(): value for name, value in headers}, body)

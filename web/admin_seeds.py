@@ -2,12 +2,11 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from math import fsum
 from pathlib import Path
 
-from flask import request
 from flask_openapi3.models import RawModel
 
 from bandit.model import Role, Seed
@@ -15,17 +14,17 @@ from web.admin import Json, find_slot
 from web.auth import requires, tenant_of_call
 from web.context import context
 from web.errors import ApiError
+from web.guarded_request import GuardedRequest
 from web.jobs import TooManyJobs
 from web.openapi import blueprint, errors
 from web.schemas import JobFull, JobPath, JobStarted, OfTenant, SeedList, SeedOptions, SeedPath, SlotPath
 
 MAX_CSV_BYTES = 20 << 20
-CHUNK_BYTES = 64 << 10
 
 seeds = blueprint("seeds", "/admin", "Evidence from history, so that a slot does not start from nothing.")
 
 
-class History(RawModel):
+class History(GuardedRequest, RawModel):
     """The body: CSV with a header."""
 
     mimetypes: list[str] = ["text/csv"]  # noqa: RUF012 - declared so by the library
@@ -49,11 +48,10 @@ def start_seeding(path: SlotPath, query: SeedOptions, raw: History) -> tuple[Jso
     """Learn seeds from a history in CSV, at most 20 MiB. Runs as a job; dry_run only shows what would change."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
-    if raw.mimetype != "text/csv":
-        raise ApiError(415, "media_type", "Content-Type must be text/csv", "Content-Type")
+    raw.require_type("text/csv")
     options = _options(tenant.id, path.slot, query)
     try:
-        job = context().jobs.start(tenant.id, _chunks(), lambda file: _command(file, options), context().now())
+        job = context().jobs.start(tenant.id, raw.chunks(), lambda file: _command(file, options), context().now())
     except TooManyJobs:
         message = "the tenant's earlier jobs have not ended yet; wait for one of them"
         raise ApiError(429, "too_many_jobs", message, headers=(("Retry-After", "10"),)) from None
@@ -85,11 +83,6 @@ def show_job(path: JobPath, query: OfTenant) -> Json:
 def _summary(seed_id: str, cells: Sequence[Seed]) -> Json:
     trials, clicks = fsum(cell.trials for cell in cells), fsum(cell.clicks for cell in cells)
     return {"seed_id": seed_id, "cells": len(cells), "trials": trials, "clicks": clicks}
-
-
-def _chunks() -> Iterator[bytes]:
-    while chunk := request.stream.read(CHUNK_BYTES):
-        yield chunk
 
 
 def _options(tenant: str, slot: str, query: SeedOptions) -> list[str]:

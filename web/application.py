@@ -14,17 +14,16 @@ from werkzeug.routing import PathConverter
 
 from bandit.model import Configuration
 from storage.base import Store
-from web import json_guard
 from web.admin_banners import banners
 from web.admin_keys import keys
 from web.admin_seeds import seeds
 from web.admin_slots import slots
 from web.admin_tenants import tenants
-from web.auth import BODY_BYTES, admit, check_declarations, requires
+from web.auth import admit, check_declarations, requires
 from web.context import EXTENSION, Context, CurrentConfiguration
 from web.docs import docs
 from web.door import METHODS, Door, Request
-from web.errors import ApiError
+from web.guarded_request import GuardedRequest
 from web.health import health
 from web.hot_description import openapi_paths
 from web.jobs import Jobs
@@ -38,19 +37,6 @@ VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HOT_CALL = "hot_call"
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _ABOUT = "Decides which banner a visitor sees, learns from clicks, and reports what wins where."
-
-
-class GuardedRequest(flask.Request):
-    """A request whose JSON is read by the guard."""
-
-    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:  # noqa: ARG002
-        """The body, which must be a JSON object. Raises ApiError for everything else, whatever the arguments."""
-        if not self.is_json:
-            raise ApiError(415, "media_type", "Content-Type must be application/json", "Content-Type")
-        value = json_guard.parse(self.get_data(cache=False))
-        if not isinstance(value, dict):
-            raise ApiError(400, "bad_json", "the body must be a JSON object", "body")
-        return value
 
 
 class OrderedJson(DefaultJSONProvider):
@@ -80,7 +66,7 @@ class BannerApplication(OpenAPI):
             static_folder=None,
         )
         self.door = door
-        self.config.update(MAX_CONTENT_LENGTH=BODY_BYTES, PROVIDE_AUTOMATIC_OPTIONS=False)
+        self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
     def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Hot calls before a request context exists, the rest the usual way."""

@@ -10,11 +10,9 @@ from bandit.model import ApiKey, Role, Tenant
 from serving.keys import find_key
 from web.context import context
 from web.errors import ApiError
+from web.guarded_request import BODY_BYTES
 
 Access = Role | Literal["public"]
-BODY_BYTES = 64 << 10
-"""How large a body may be where a route says nothing else."""
-
 _ALLOWED = {
     Role.READ: {Role.READ, Role.ADMIN, Role.OPERATOR},
     Role.ADMIN: {Role.ADMIN, Role.OPERATOR},
@@ -59,7 +57,7 @@ def admit() -> None:
         return
     requirement = requirement_of(current_app, request.endpoint)
     assert requirement is not None, "check_declarations ran at start"
-    request.max_content_length = requirement.body_bytes
+    request.body_bytes = requirement.body_bytes  # type: ignore[attr-defined]
     if requirement.access == "public":
         return
     g.key = _key_with(requirement.access)

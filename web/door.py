@@ -18,7 +18,7 @@ from serving.cells import Choice
 from serving.decide import Ask, Decider, Decision, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
-from serving.keys import find_key
+from serving.keys import KnownKeys
 from serving.snapshot import Snapshot
 from serving.token import NotOurToken, Token
 from storage.journal import JournalRefused
@@ -91,6 +91,7 @@ class Door:
 
     def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
         self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
+        self._known_keys = KnownKeys()
         self._public_url = public_url.rstrip("/")
         self._city_header = "HTTP_" + city_header.upper().replace("-", "_") if city_header else ""
         self._calls: dict[str, Callable[[Request], Response]] = {
@@ -104,7 +105,7 @@ class Door:
     @staticmethod
     def handles(path: str) -> bool:
         """Whether a path is one of the hot calls."""
-        return path in METHODS and path != "/go" or path.startswith("/go/")
+        return (path in METHODS and path != "/go") or path.startswith("/go/")
 
     def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A WSGI application for the paths it handles."""
@@ -271,7 +272,7 @@ class Door:
             text = in_query
         else:
             return None
-        key = find_key(text, configuration.keys)
+        key = self._known_keys.find(text, configuration.keys)
         if key is None:
             raise _unauthorised("this key is not one of ours, or was removed")
         if header is None and key.role is not Role.SERVE:

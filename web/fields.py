@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from bandit.model import ID_PATTERN, OTHER, UNKNOWN
 
 URL_PATTERN = r"^https?://[!-~]+$"
-PICTURE_URL_PATTERN = r"^(https?://|/media/)[!-~]+$"
+PICTURE_URL_PATTERN = r"^(?:(?:https?://|/media/)[!-~]+)?$"
 ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.\[\]:-]+$"
 JOB_PATTERN = r"^[0-9a-f]{32}$"
 CITY_PATTERN = rf"^(?:{OTHER}|{UNKNOWN}|{ID_PATTERN[1:-1]})$"
@@ -76,7 +76,7 @@ def _web_address(value: str) -> str:
 
 def _picture_address(value: str) -> str:
     if not value.startswith("/media/"):
-        return _web_address(value)
+        return _web_address(value) if value else value
     if ".." in value or "//" in value:
         raise ValueError("must name a picture under /media/")
     return value

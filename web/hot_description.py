@@ -55,7 +55,7 @@ _RESULT = {
     "recorded": {"type": "boolean"},
     "error": {"type": "object"},
 }
-_KEY = [{"key": []}]
+_KEY: list[dict[str, list[str]]] = [{"key": []}]
 
 
 def openapi_paths() -> dict[str, Any]:

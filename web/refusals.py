@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from storage.base import StoreUnavailable
@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 RETRY_AFTER_SECONDS = 5
 _WAIT = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
-_CODES = {404: "unknown", 405: "method", 413: "too_large", 415: "media_type"}
 _DISK_IS_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _SUBJECT = re.compile(r"^(?:Value error, |Input |Value |String |List |Dictionary )")
 
@@ -56,20 +55,14 @@ def _of_the_store(error: StoreUnavailable) -> Response:
 
 def _of_the_framework(error: HTTPException) -> Response | AnyResponse:
     status = error.code or 500
-    response = error.get_response(request.environ)
     if status < 400:
-        return response
-    headers = tuple((name, value) for name, value in response.headers if name in ("Allow", "Content-Range"))
-    return _answer(ApiError(status, _CODES.get(status, "bad_request"), _message(error), headers=headers))
-
-
-def _message(error: HTTPException) -> str:
-    if error.code == 404:
-        return "there is no such path; /docs lists all"
-    if error.code == 413:
-        return f"the body may have at most {request.max_content_length} bytes"
-    allowed: list[str] | None = getattr(error, "valid_methods", None)
-    return f"this takes {', '.join(sorted(allowed))}" if allowed else str(error.description)
+        return error.get_response(request.environ)
+    if isinstance(error, MethodNotAllowed):
+        allowed = ", ".join(sorted(error.valid_methods or ()))
+        return _answer(ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),)))
+    if isinstance(error, NotFound):
+        return _answer(ApiError(404, "unknown", "there is no such path; /docs lists all"))
+    return _answer(ApiError(status, "bad_request", str(error.description)))
 
 
 def _of_the_machine(error: OSError) -> Response:

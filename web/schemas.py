@@ -209,7 +209,7 @@ class BannerBody(Body):
     """A banner, as far as it can be changed."""
 
     id: Id | None = Field(None, description="May repeat the id of the path.")
-    image_url: PictureUrl | Literal[""] = Field("", description="Set by uploading a picture, or any picture's URL.")
+    image_url: PictureUrl = Field("", description="Set by uploading a picture, or any picture's URL.")
     landing_url: LandingUrl = Field(description="Where a click leads.")
     alt: Text = ""
     width: Pixels | None = None

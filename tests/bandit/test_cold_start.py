@@ -86,9 +86,8 @@ def test_a_rare_pair_is_drawn_to_what_its_banner_does_elsewhere() -> None:
     ]
     unseen = rates(table(*common), ["b0", "b1"], cities)["c5", "b1"]
     rare = rates(table(*common, ("b1", "c5", 50, 0)), ["b0", "b1"], cities)["c5", "b1"]
-    assert unseen == pytest.approx(0.04, rel=0.25)
-    assert rare == pytest.approx(0.04, rel=0.3)
-    assert rare < unseen
+    assert 0.03 < unseen < 0.04, "mostly its banner's 4 % elsewhere, a little its city's 1 %"
+    assert 0.025 < rare < unseen, "hardly its own 0 of 50"
 
 
 def test_in_a_city_without_history_banners_rank_as_elsewhere() -> None:

@@ -10,8 +10,8 @@ from bandit.zone import ZoneClock, date_to_day, day_of, day_to_date, iso
 SECOND = 1_000_000
 
 
-def us(*args: int) -> int:
-    return int(datetime(*args, tzinfo=UTC).timestamp()) * SECOND  # type: ignore[misc]
+def us(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    return int(datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()) * SECOND
 
 
 def test_midnight_in_india_is_half_past_six_in_the_evening_of_utc() -> None:

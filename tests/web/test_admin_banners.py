@@ -76,7 +76,6 @@ def test_an_unknown_slot_is_named(side: Side) -> None:
         ("width", {"width": True}),
         ("weight", {"weight": 0}),
         ("weight", {"weight": "heavy"}),
-        ("weight", {"weight": 1e999}),
         ("weight", {"weight": 10**400}),
         ("enabled", {"enabled": "yes"}),
         ("starts_at", {"starts_at": "2026-03-01T00:00:00"}),

@@ -1,0 +1,176 @@
+"""Reports over HTTP, on counts that came in over HTTP."""
+
+import csv
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from bandit.model import Slot
+from tests.web.flask_side import Side
+from web.csv_answer import csv_answer
+
+
+@pytest.fixture
+def measured(side: Side) -> Side:
+    """Visits on the last evening of January in UTC, which is 1 February in India; and one more an India day later."""
+    installation = side.installation
+    tokens = [
+        installation.banner(city=city, referrer_id="mail", customer_id="c1").json["token"]
+        for city in ("pune", "Poona", "Mumbai", "Atlantis")
+    ]
+    installation.sleep(seconds=2)
+    installation.view(tokens[0], key="server")
+    for token in tokens[:2]:
+        installation.click(token, key="server")
+    installation.sleep(days=1)
+    installation.banner()
+    installation.settle()
+    return side
+
+
+def rows(side: Side, path: str, column: str) -> dict[str, Any]:
+    return {row[column]: row for row in side.get(path, "read")["rows"]}
+
+
+def test_counts_by_city_are_those_of_the_tenants_days(measured: Side) -> None:
+    report = measured.get("/reports/city?slot=home&from=2026-02-01&to=2026-02-01", "read")
+    assert {key: report[key] for key in ("slot", "from", "to", "time_zone")} == {
+        "slot": "home",
+        "from": "2026-02-01",
+        "to": "2026-02-01",
+        "time_zone": "Asia/Kolkata",
+    }
+    counted = {row["city"]: (row["served"], row["viewed"], row["clicks"]) for row in report["rows"]}
+    assert counted == {"pune": (2, 2, 2), "mumbai": (1, 0, 0), "_other": (1, 0, 0)}
+    pune = report["rows"][0]
+    assert (pune["trials"], pune["ctr"], pune["share"]) == (2, 1.0, 0.5)
+    assert 0 < pune["ctr_low"] < 1 == pune["ctr_high"]
+
+
+def test_counts_by_day_are_in_order(measured: Side) -> None:
+    by_day = rows(measured, "/reports/day?slot=home&from=2026-01-31&to=2026-02-03", "day")
+    assert {day: row["served"] for day, row in by_day.items()} == {"2026-02-01": 4, "2026-02-02": 1}
+
+
+def test_counts_by_banner_have_the_chance_to_be_best(measured: Side) -> None:
+    by_banner = rows(measured, "/reports/banner?slot=home&to=2026-02-02", "banner")
+    assert set(by_banner) == {"b1", "b2", "b3"}
+    assert sum(row["p_best"] for row in by_banner.values()) == pytest.approx(1)
+    assert sum(row["served"] for row in by_banner.values()) == 5
+    measured.call("PATCH", "/admin/slots/home/banners/b1", json={"enabled": False})
+    paused = rows(measured, "/reports/banner?slot=home&to=2026-02-02", "banner")
+    assert paused.get("b1", {"p_best": None})["p_best"] is None
+    only = measured.get("/reports/banner?slot=home&to=2026-02-02&banner=b2", "read")["rows"]
+    assert [row["banner"] for row in only] == ["b2"]
+
+
+def test_counts_can_be_narrowed(measured: Side) -> None:
+    assert set(rows(measured, "/reports/city?slot=home&to=2026-02-02&city=_other", "city")) == {"_other"}
+    assert rows(measured, "/reports/policy?slot=home&to=2026-02-02", "policy")["learned"]["served"] == 5
+    assert rows(measured, "/reports/policy?slot=home&to=2026-02-02&policy=holdout", "policy") == {}
+    measured.refused(400, "policy", "GET", "/reports/day?slot=home&policy=guess")
+    measured.refused(400, "city", "GET", "/reports/day?slot=home&city=New%20Delhi")
+
+
+def test_counts_by_referrer(measured: Side) -> None:
+    mail = rows(measured, "/reports/referrer?slot=home", "referrer")["mail"]
+    assert (mail["served"], mail["viewed"], mail["clicks"]) == (4, 2, 2)
+    measured.refused(400, "city", "GET", "/reports/referrer?slot=home&city=pune")
+
+
+def test_a_slot_that_counts_views_reports_views_as_trials(measured: Side) -> None:
+    measured.call("PATCH", "/admin/slots/home", json={"trial": "viewed"})
+    pune = rows(measured, "/reports/city?slot=home", "city")["pune"]
+    assert (pune["trials"], pune["ctr"]) == (2, 1.0)
+
+
+def test_lift_compares_the_learned_choice_with_the_holdout(measured: Side) -> None:
+    lift = measured.get("/reports/lift?slot=home&to=2026-02-02", "read")
+    assert lift["learned"]["trials"] == 5 and lift["learned"]["clicks"] == 2
+    assert lift["holdout"] == {"trials": 0, "clicks": 0, "ctr": None}
+    assert (lift["lift"], lift["low"], lift["conclusive"], lift["confidence"]) == (None, None, False, 0.95)
+
+
+def test_clicks_show_both_times_with_the_tenants_offset(measured: Side) -> None:
+    report = measured.get("/reports/clicks?city=pune&day=2026-02-01", "read")
+    assert (report["city"], report["day"], report["time_zone"]) == ("pune", "2026-02-01", "Asia/Kolkata")
+    assert len(report["rows"]) == 2
+    click = report["rows"][0]
+    assert click["served_at"] == "2026-02-01T01:30:00.000000+05:30"
+    assert click["received_at"] == "2026-02-01T01:30:02.000000+05:30"
+    assert (click["slot"], click["referrer"]) == ("home", "mail")
+    assert "c1" not in click["customer"] and len(bytes.fromhex(click["customer"])) == 8
+    assert measured.get("/reports/clicks?city=pune&day=2026-01-31")["rows"] == []
+    measured.refused(400, "day", "GET", "/reports/clicks?city=pune&day=1")
+    measured.refused(400, "city", "GET", "/reports/clicks?day=2026-01-31")
+
+
+def test_unrecognised_cities_are_listed_with_their_traffic(measured: Side) -> None:
+    measured.installation.banner(city='=HYPERLINK("http://evil")')
+    measured.installation.settle()
+    found = {row["city"]: row["impressions"] for row in measured.get("/reports/unrecognised-cities", "read")["rows"]}
+    assert list(found.values()) == [1, 1]
+    answer = measured.call("GET", "/reports/unrecognised-cities?format=csv", "read")
+    cells = [row[0] for row in csv.reader(StringIO(answer.text))]
+    assert cells[0] == "city" and not any(cell.startswith("=") for cell in cells)
+
+
+def test_a_report_as_csv_has_the_same_rows(measured: Side) -> None:
+    path = "/reports/banner?slot=home&to=2026-02-02"
+    answer = measured.call("GET", f"{path}&format=csv", "read")
+    assert answer.mimetype == "text/csv" and "home-by-banner-" in answer.headers["Content-Disposition"]
+    assert answer.headers["Cache-Control"] == "no-store"
+    read = list(csv.DictReader(StringIO(answer.text)))
+    assert [row["banner"] for row in read] == [row["banner"] for row in measured.get(path, "read")["rows"]]
+    assert set(read[0]) == set(measured.get(path, "read")["rows"][0])
+    clicks = measured.call("GET", "/reports/clicks?city=pune&day=2026-02-01&format=csv", "read")
+    assert len(list(csv.DictReader(StringIO(clicks.text)))) == 2
+
+
+def test_cells_that_a_spreadsheet_would_run_are_quoted() -> None:
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "plain", "a=b"]
+    answer = csv_answer("x", ("text", "number"), [{"text": text, "number": -1.5} for text in texts])
+    read = list(csv.reader(StringIO(answer.get_data(as_text=True), newline="")))[1:]
+    assert [row[0] for row in read] == ["'=1+1", "'+1", "'-1", "'@SUM(A1)", "'\tx", "'\rx", "plain", "a=b"]
+    assert {row[1] for row in read} == {"-1.5"}
+
+
+def test_days_default_to_the_last_thirty_of_the_tenant(side: Side) -> None:
+    report = side.get("/reports/day?slot=home", "read")
+    assert (report["from"], report["to"]) == ("2026-01-03", "2026-02-01")
+    side.call("PATCH", "/admin/tenants/shop", json={"time_zone": "America/New_York"})
+    report = side.get("/reports/day?slot=home", "read")
+    assert (report["from"], report["to"], report["time_zone"]) == ("2026-01-02", "2026-01-31", "America/New_York")
+    assert side.get("/reports/day?slot=home&to=0001-01-05", "read")["from"] == "0001-01-01"
+
+
+@pytest.mark.parametrize(
+    ("field", "query"),
+    [
+        ("from", "from=2026-02-02&to=2026-02-01"),
+        ("from", "from=2024-12-01&to=2026-02-01"),
+        ("from", "from=yesterday"),
+        ("to", "to=2026-02-30"),
+        ("to", "to=20260201"),
+        ("to", "to=1769904000"),
+        ("format", "format=xml"),
+        ("slot", "slot="),
+    ],
+)
+def test_a_wrong_question_is_refused_by_field(side: Side, field: str, query: str) -> None:
+    side.refused(400, field, "GET", f"/reports/day?{query}" + ("" if field == "slot" else "&slot=home"), "read")
+
+
+def test_a_report_covers_at_most_400_days(side: Side) -> None:
+    assert side.call("GET", "/reports/day?slot=home&from=2024-12-29&to=2026-02-01", "read").status_code == 200
+    assert "400" in side.refused(400, "from", "GET", "/reports/day?slot=home&from=2024-12-28&to=2026-02-01", "read")
+
+
+def test_an_unknown_slot_is_named(side: Side) -> None:
+    side.refused(404, "slot", "GET", "/reports/lift?slot=away", "read")
+
+
+def test_every_slot_has_reports_of_its_own(measured: Side) -> None:
+    measured.store.put_slot("shop", Slot("empty"))
+    assert measured.get("/reports/city?slot=empty&to=2026-02-02")["rows"] == []
