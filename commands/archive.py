@@ -108,10 +108,15 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> 
 
 
 def _read_manifest(path: Path) -> dict[str, Entry]:
-    manifest = json.loads(path.read_bytes())
-    if manifest["format"] != FORMAT:
-        raise ArchiveError(f"the backup has format {manifest['format']}, this release reads {FORMAT}")
-    return {name: Entry(**entry) for name, entry in manifest["files"].items()}
+    try:
+        manifest = json.loads(path.read_bytes())
+        written_as, files = manifest["format"], manifest["files"]
+        entries = {name: Entry(**entry) for name, entry in files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArchiveError(f"the backup is damaged: its {MANIFEST} cannot be read") from error
+    if written_as != FORMAT:
+        raise ArchiveError(f"the backup has format {written_as}, this release reads {FORMAT}")
+    return entries
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

@@ -79,8 +79,7 @@ def _many(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, keys: Keys) -> None:
-    reader = Client(options.url, keys[Role.READ], patience_seconds=0)
-    before = _counted(reader)
+    before = _counted(Client(options.url, keys[Role.READ], patience_seconds=0))
     log = read_log()
     rates = true_rates(log)
     print(introduction(log, rates))
@@ -91,6 +90,8 @@ def _run(options: argparse.Namespace, keys: Keys) -> None:
         for number, impressions in enumerate(_parts(options.impressions))
     ]
     _watch(board, orders)
+    # A new client: the service has long closed the connections of the first.
+    reader = Client(options.url, keys[Role.READ])
     print(_conclusion(board, _wait_until_counted(reader, before + board.seen) - before, reader))
 
 

@@ -5,25 +5,20 @@ import threading
 import time
 from collections.abc import Callable
 
-from bandit.model import Configuration
 from storage.base import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 DAY_US = 86_400_000_000
-CLAIM_MARGIN_DAYS = 7
-"""A click judged in time may lie in a journal for so long before it is counted; its claim has to be there then."""
+LONGEST_WINDOW_DAYS = 30
+"""No slot may count clicks for longer. Not what the slots have now: a window that grows must find the old claims."""
+CLAIM_DAYS = LONGEST_WINDOW_DAYS + 7
+"""A click judged in time may lie in a journal for a week before it is counted; its claim has to be there then."""
 STEP_ROWS = 500
 REST = 4
 """Pauses are so many times as long as the step before: pruning takes at most a fifth of the store's time."""
 SHORTEST_PAUSE_SECONDS = 0.02
 IDLE_SECONDS = 30.0
-
-
-def claims_before(configuration: Configuration, now_us: int) -> int:
-    """Impressions served before this time (microseconds) can no longer be clicked, in any slot."""
-    longest = max((slot.attribution_window_seconds for slot in configuration.slots.values()), default=0)
-    return now_us - longest * 1_000_000 - CLAIM_MARGIN_DAYS * DAY_US
 
 
 def keep_pruned(store: Store, stop: threading.Event, *, retention_days: int, now_us: Callable[[], int]) -> None:
@@ -38,8 +33,7 @@ def keep_pruned(store: Store, stop: threading.Event, *, retention_days: int, now
 
 def prune(store: Store, stop: threading.Event, *, retention_days: int, now_us: int) -> int:
     """Remove, step by step, what is too old now; how many rows that were."""
-    events = now_us - retention_days * DAY_US
-    claims = claims_before(store.configuration(), now_us)
+    events, claims = now_us - retention_days * DAY_US, now_us - CLAIM_DAYS * DAY_US
     total, removed = 0, -1
     while removed and not stop.is_set():
         started = time.monotonic()

@@ -1,5 +1,9 @@
 """What was counted, read back from SQLite."""
 
+from collections.abc import Iterable
+from operator import add
+from typing import Any
+
 from bandit.model import ClickRow, CountRow, ReferrerRow
 from storage.base import Changes
 from storage.sqlite_connections import Connected
@@ -11,22 +15,20 @@ class CountTables(Connected):
     def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
         with self._connections.reading() as connection:
             rows = connection.execute(
-                """SELECT day, policy, city, banner, sum(served), sum(viewed), sum(clicks) FROM counts
-                   WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ? AND epoch = 0
-                   GROUP BY day, policy, city, banner""",
+                """SELECT day, policy, city, banner, served, viewed, clicks FROM counts
+                   WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ? AND epoch = 0""",
                 (tenant, slot, first_day, last_day),
             )
-            return [CountRow._make(row) for row in rows]
+            return [CountRow._make(row) for row in _sum_shards(rows)]
 
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         with self._connections.reading() as connection:
             rows = connection.execute(
-                """SELECT day, referrer, banner, sum(served), sum(viewed), sum(clicks) FROM counts_by_referrer
-                   WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ? AND epoch = 0
-                   GROUP BY day, referrer, banner""",
+                """SELECT day, referrer, banner, served, viewed, clicks FROM counts_by_referrer
+                   WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ? AND epoch = 0""",
                 (tenant, slot, first_day, last_day),
             )
-            return [ReferrerRow._make(row) for row in rows]
+            return [ReferrerRow._make(row) for row in _sum_shards(rows)]
 
     def changes(self, cursor: int) -> Changes:
         with self._connections.reading() as connection:
@@ -52,3 +54,19 @@ class CountTables(Connected):
                 (tenant,),
             )
             return [(name, impressions) for name, impressions in rows]
+
+
+def _sum_shards(rows: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+    """One row a cell; the last three columns are numbers.
+
+    Nearly always there is one shard, so this takes half the time of GROUP BY, in what every process reads every
+    few seconds.
+    """
+    cells: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in rows:
+        cell = row[:-3]
+        known = cells.get(cell)
+        if known is not None:
+            row = (*cell, *map(add, known[-3:], row[-3:]))
+        cells[cell] = row
+    return cells.values()

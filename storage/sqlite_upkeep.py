@@ -1,6 +1,7 @@
 """Keeping the SQLite file small, sound, copied, and free of what must be forgotten."""
 
 import os
+import sqlite3
 from pathlib import Path
 
 from bandit.event import decode, encode
@@ -50,8 +51,13 @@ class Upkeep(Connected):
 
     def integrity(self) -> list[str]:
         """What is broken in the file; empty when nothing is."""
-        with self._connections.reading() as connection:
-            answers = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+        with self._connections.outside_transactions() as connection:
+            try:
+                answers = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError as error:  # too broken even to be checked
+                answers = [str(error)]
         return [answer for answer in answers if answer != "ok"]
 
     def _forget_in_clicks(self, tenant: str, customer: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -143,7 +143,7 @@ def _scope(query: Period) -> Scope:
     tenant = tenant_of_call(query.tenant)
     slot = find_slot(tenant.id, query.slot)
     last = query.to or context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
-    first = query.from_ or max(last, date.min + timedelta(DEFAULT_DAYS)) - timedelta(DEFAULT_DAYS - 1)
+    first = query.from_ or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
     if first > last:
         raise ApiError(400, "bad_value", f"from must not be after to ({last})", "from")
     if (last - first).days >= MAX_DAYS:

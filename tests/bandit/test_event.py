@@ -3,7 +3,7 @@
 from io import BytesIO
 
 import pytest
-from fastavro import schemaless_writer
+from fastavro import schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,3 +101,21 @@ def test_what_an_accepted_event_adds(kind: Kind, first_view: bool, first_click: 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_rejected_event_adds_nothing(kind: Kind, verdict: Verdict) -> None:
     assert increments(_event(kind, verdict), first_view=True, first_click=True) == (0, 0, 0)
+
+
+@given(events, st.data())
+def test_changed_bytes_mean_to_us_what_they_mean_to_fastavro(event: BannerEvent, data: st.DataObject) -> None:
+    payload = bytearray(encode(event))
+    for _ in range(data.draw(st.integers(1, 3))):
+        payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
+    stream = BytesIO(bytes(payload))
+    try:
+        fields = schemaless_reader(stream, schema(), None)
+        expected = BannerEvent(**fields) if stream.tell() == len(payload) else None  # type: ignore[arg-type]
+    except Exception:
+        expected = None
+    try:
+        found = decode(bytes(payload))
+    except UndecodableEvent:
+        found = None
+    assert repr(found) == repr(expected)  # NaN is not equal to itself

@@ -31,7 +31,7 @@ def test_every_method_that_touches_tenant_data_takes_the_tenant_first(contract: 
 def test_every_public_method_is_part_of_the_contract() -> None:
     for contract in (Store, EventSink):
         public = {name for name in vars(contract) if not name.startswith("_")}
-        assert public == set(contract.__abstractmethods__)  # type: ignore[attr-defined]
+        assert public == set(contract.__abstractmethods__)
 
 
 def test_an_incomplete_store_cannot_be_made() -> None:

@@ -1,25 +1,17 @@
 """The SQLite store: the contracts, and what it does when it is shared, interrupted, full or gone."""
 
-import multiprocessing
-import os
-import random
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bandit.event import decode
-from bandit.model import Slot, Tenant
-from storage.base import Record, StoreUnavailable
+from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
 from tests.storage.contract import EventSinkContract, StoreContract
-from tests.storage.events import DAY, Log, Model, all_rows, batches, clicked, random_events, served, totals
-
-SLOTS = [(tenant, slot) for tenant in ("shop", "mall") for slot in ("home", "cart")]
-processes = multiprocessing.get_context("spawn")
+from tests.storage.events import Log, all_rows, clicked, served, totals
+from tests.storage.sqlite_file import SLOTS, expected, query, stream
 
 
 @pytest.fixture
@@ -47,42 +39,6 @@ class TestSqliteSink(EventSinkContract):
     pass
 
 
-def query(path: Path, statement: str) -> list[tuple[object, ...]]:
-    """What another program sees in the file, or does to it."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        return connection.execute(statement).fetchall()
-    finally:
-        connection.close()
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.002)
-
-
-def stream(seed: int, impressions: int, journal: int) -> list[Record]:
-    """The same records whenever and wherever it is called."""
-    return Log(journal).records(*random_events(random.Random(seed), impressions))
-
-
-def expected(*records: Record) -> Model:
-    model = Model()
-    for record in records:
-        model.take(decode(record.payload))
-    return model
-
-
-def deliver_all(path: Path, records: list[Record], most: int) -> None:
-    """Runs in processes of its own too."""
-    store = SqliteStore.open(path)
-    for batch in batches(random.Random(1), records, most):
-        assert store.deliver(batch) == []
-    store.close()
-
-
 # --- what is kept ---
 
 
@@ -98,12 +54,8 @@ def test_a_forgotten_customer_is_in_no_byte_of_the_store(store: SqliteStore, pat
     store.forget_customer("shop", customer)
     query(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     assert customer not in path.read_bytes()
-    payloads = [bytes(str(row[0]), "latin-1") if isinstance(row[0], str) else row[0] for row in _payloads(path)]
+    payloads = [row[0] for row in query(path, "SELECT payload FROM events ORDER BY id")]
     assert [decode(payload).customer for payload in payloads] == [None, None, None]
-
-
-def _payloads(path: Path) -> list[tuple[bytes]]:
-    return query(path, "SELECT payload FROM events ORDER BY id")  # type: ignore[return-value]
 
 
 def test_what_was_counted_is_there_when_the_store_is_opened_again(path: Path) -> None:
@@ -162,7 +114,7 @@ def test_a_delivery_that_does_not_fit_on_the_disk_leaves_nothing_and_can_be_repe
         store.deliver(records)
     assert all_rows(store, SLOTS) == before
     assert store.deliver(records) == []
-    assert all_rows(store, SLOTS) == {key: expected(*records).rows(*key) for key in SLOTS}
+    assert all_rows(store, SLOTS) == {key: expected(records).rows(*key) for key in SLOTS}
 
 
 def test_a_store_somebody_else_writes_for_too_long_is_unavailable_and_then_works(
@@ -210,141 +162,3 @@ def test_a_closed_store_stays_closed(store: SqliteStore) -> None:
     store.close()
     with pytest.raises(StoreUnavailable, match="closed"):
         store.configuration()
-
-
-# --- shared ---
-
-
-def test_threads_share_a_store(store: SqliteStore) -> None:
-    logs = [stream(number, 150, journal=number) for number in range(1, 7)]
-    threads = [
-        threading.Thread(target=lambda log=log: [store.deliver(batch) for batch in batches(random.Random(2), log, 40)])
-        for log in logs
-    ]
-    for thread in threads:
-        thread.start()
-    versions = []
-    while any(thread.is_alive() for thread in threads):
-        store.put_slot("shop", Slot(f"slot-{len(versions)}"))
-        versions.append(store.configuration_version())
-        assert totals(store) is not None
-    for thread in threads:
-        thread.join()
-    assert versions == sorted(set(versions))
-    assert sum(row.served for rows in all_rows(store, SLOTS).values() for row in rows) == sum(
-        decode(record.payload)[0::12] == ("served", "accepted") for log in logs for record in log
-    )
-
-
-def test_two_processes_write_at_once(path: Path) -> None:
-    logs = [stream(number, 600, journal=number) for number in (1, 2)]
-    writers = [processes.Process(target=deliver_all, args=(path, log, 20)) for log in logs]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0]
-    store = SqliteStore.open(path)
-    found = sum(row.served for rows in all_rows(store, SLOTS).values() for row in rows)
-    assert found == sum(decode(r.payload)[0::12] == ("served", "accepted") for log in logs for r in log)
-    assert store.integrity() == []
-    store.close()
-
-
-def test_configuration_is_read_in_one_piece(store: SqliteStore, path: Path) -> None:
-    """A writer makes and removes whole tenants; no reader ever sees a part of one."""
-    stop = threading.Event()
-
-    def churn() -> None:
-        while not stop.is_set():
-            with store._connections.writing() as connection:
-                connection.execute("INSERT INTO tenants VALUES ('t', '{\"id\": \"t\"}')")
-                connection.execute("INSERT INTO slots VALUES ('t', 's', '{\"id\": \"s\"}')")
-            store.delete_tenant("t")
-
-    writer = threading.Thread(target=churn)
-    writer.start()
-    try:
-        seen = {(len(c.tenants), len(c.slots)) for c in (store.configuration() for _ in range(300))}
-    finally:
-        stop.set()
-        writer.join()
-    assert seen <= {(0, 0), (1, 1)}
-
-
-def fork_and_deliver(path: Path) -> None:
-    """Forks with the store in use, then parent and child both go on with it."""
-    store = SqliteStore.open(path)
-    store.deliver(Log(1).records(served(1)))
-    child = os.fork()
-    journal = 3 if child else 2
-    for number in range(20):
-        store.deliver(Log(journal * 100 + number).records(served(journal * 100 + number)))
-    if not child:
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-
-
-def test_a_fork_does_not_share_a_connection(path: Path) -> None:
-    parent = processes.Process(target=fork_and_deliver, args=(path,))
-    parent.start()
-    parent.join(60)
-    assert parent.exitcode == 0
-    store = SqliteStore.open(path)
-    assert totals(store) == (41, 0, 0)
-    assert store.integrity() == []
-    store.close()
-
-
-# --- killed ---
-
-
-def deliver_and_be_killed(path: Path, records: list[Record]) -> None:
-    """Delivers everything from the start, as a drain does that lost its mark."""
-    deliver_all(path, records, most=60)
-    threading.Event().wait()
-
-
-def kill_in_the_middle(path: Path, records: list[Record], rng: random.Random) -> None:
-    """Kill -9 a process that delivers, at a point of its progress drawn at random, hence mostly inside `deliver`."""
-    taken = query(path, "SELECT count(*) FROM events")[0][0]
-    assert isinstance(taken, int)
-    aim = taken + rng.randint(1, 300)
-    victim = processes.Process(target=deliver_and_be_killed, args=(path, records))
-    victim.start()
-    wait_until(lambda: query(path, f"SELECT count(*) >= {aim} FROM events")[0][0] == 1)
-    victim.kill()
-    victim.join()
-
-
-def test_a_process_killed_while_it_delivers_counts_everything_once(path: Path) -> None:
-    SqliteStore.open(path).close()
-    rng, records = random.Random(21), stream(22, 1500, journal=9)
-    for _ in range(8):
-        kill_in_the_middle(path, records, rng)
-    assert query(path, "SELECT count(*) FROM events")[0][0] < len(records)  # type: ignore[operator]
-    store = SqliteStore.open(path)
-    assert store.integrity() == []
-    deliver_all(path, records, most=500)
-    assert all_rows(store, SLOTS) == {key: expected(*records).rows(*key) for key in SLOTS}
-
-    # The same without remembered positions fails: the check above can tell.
-    query(path, "DELETE FROM positions")
-    deliver_all(path, records, most=500)
-    assert all_rows(store, SLOTS) != {key: expected(*records).rows(*key) for key in SLOTS}
-    store.close()
-
-
-def test_reads_answer_from_an_index(path: Path, store: SqliteStore) -> None:
-    """A plan that scans or sorts would be slow only once the store is large."""
-    store.put_tenant("shop", Tenant("shop"))
-    plans = {
-        """SELECT day, policy, city, banner, sum(served) FROM counts WHERE tenant = '' AND slot = ''
-           AND day BETWEEN 0 AND 9 AND epoch = 0 GROUP BY day, policy, city, banner""": "TEMP B-TREE",
-        "SELECT id FROM events WHERE received_at < 5 ORDER BY received_at LIMIT 5": "SCAN",
-        "SELECT tenant, slot, day FROM changed WHERE revision > 5": "SCAN",
-        f"SELECT slot FROM clicks WHERE tenant = '' AND city = '' AND day = {DAY}": "SCAN",
-    }
-    for statement, slow in plans.items():
-        plan = " ".join(str(row[3]) for row in query(path, f"EXPLAIN QUERY PLAN {statement}"))
-        assert slow not in plan, f"{statement}: {plan}"
