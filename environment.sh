@@ -48,7 +48,10 @@ wanted() { # what a finished installation of these files is noted as
 show_progress() { # of what pip writes, a line for each package and every error
     while IFS= read -r line; do
         case $line in
-        Collecting*) echo "  ${line#Collecting }" ;;
+        Collecting*)
+            line=${line#Collecting }
+            echo "  ${line%% (from *}"
+            ;;
         "Installing collected"*) echo "  ... unpacking" ;;
         *ERROR* | *error:*) echo "$line" ;;
         esac

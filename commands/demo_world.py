@@ -22,8 +22,9 @@ MEAN_CTR = 0.03
 LEAD = 1.5
 """The best banner's click rate is at least so many times the second's."""
 
-WORLD_SEED = 1729
-"""Which banner is how good where is the same in every run, so that a second run goes on where the first one ended."""
+WORLD_SEED = 1706
+"""Which banner is how good where: the same in every run, so that a second one goes on where the first one ended, and
+such that in each slot every city prefers another banner."""
 
 Cell = tuple[str, str]
 """(slot, city)."""

@@ -23,8 +23,13 @@ KILL_SECONDS = 8
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM; a worker that dies is replaced at once."""
-    server = Granian(
-        "app:application",
+    server("app:application", settings).serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
+
+
+def server(target: str, settings: Settings) -> Granian:
+    """The server of this WSGI application, `module:name`, with the settings of ours."""
+    return Granian(
+        target,
         address=settings.server.host,
         port=settings.server.port,
         interface=Interfaces.WSGI,
@@ -40,7 +45,6 @@ def run(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=KILL_SECONDS,
     )
-    server.serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
 
 
 def _load(parent: int) -> Any:

@@ -32,6 +32,16 @@ PRELOAD_SECONDS = 5.0
 """How long a starting process may read evidence before it serves; what is left is read when first asked for."""
 
 
+class _Budget:
+    """Processor time of this thread."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.thread_time() + seconds
+
+    def is_left(self) -> bool:
+        return time.thread_time() < self._end
+
+
 class SlotView:
     """One slot as this process knows it. Replaced, not changed, when its configuration changes."""
 
@@ -148,14 +158,14 @@ class Snapshot:
 
     def refresh(self, *, preload: bool = False) -> None:
         """Read what changed and compute stale cells again. Raises StoreUnavailable, leaving what is known."""
-        started = time.thread_time()
         now = self._clock()
         version = self._refresh_configuration()
         self._note_changes()
-        self._refresh_evidence(now, version, preload=preload)
+        # Half of the share each, so that neither can starve the other.
+        seconds = self._cpu_share * self._refresh_seconds / 2
+        self._refresh_evidence(now, version, _Budget(PRELOAD_SECONDS if preload else seconds), preload=preload)
         self.refreshed_us = now
-        budget = self._cpu_share * self._refresh_seconds
-        self._cells.refresh(self._is_current, now, lambda: time.thread_time() - started < budget)
+        self._cells.refresh(self._is_current, now, _Budget(seconds).is_left)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -232,12 +242,14 @@ class Snapshot:
             if view_or_none is not None:
                 view_or_none.note_change(day, view_or_none.clock.day(self._clock()))
 
-    def _refresh_evidence(self, now: int, version: int, *, preload: bool) -> None:
-        deadline = time.monotonic() + PRELOAD_SECONDS
-        for view in list(self._views.values()):
-            wanted = now - view.asked_us <= ACTIVE_US or (preload and time.monotonic() < deadline)
+    def _refresh_evidence(self, now: int, version: int, budget: "_Budget", *, preload: bool) -> None:
+        """Read what is due, the longest unread first; what the budget does not reach has its turn the next time."""
+        for view in sorted(self._views.values(), key=lambda view: view.read_us):
+            wanted = preload or now - view.asked_us <= ACTIVE_US
             if wanted and view.is_due(now, version):
                 self._read(view, now, version)
+                if not budget.is_left():
+                    return
 
     def _read(self, view: SlotView, now: int, version: int) -> None:
         older = view.older_is_due(now)

@@ -28,6 +28,12 @@ SETUP = (
 )
 
 
+class Connection(sqlite3.Connection):
+    """Knows which file it was opened on."""
+
+    file: tuple[int, int] | None = None
+
+
 class Connections:
     """Lends each caller a connection that nobody else uses meanwhile, and keeps it for the next.
 
@@ -36,7 +42,7 @@ class Connections:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[Connection] = []
         self._closed = False
         # A child must not inherit an open file: SQLite's locks belong to the process, its idea of them to the memory
         # that fork copies. Closing before the fork costs one reopening.
@@ -46,7 +52,7 @@ class Connections:
     def outside_transactions(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """A connection in autocommit mode; `create` makes a missing file."""
         try:
-            connection = self._pop_idle() or self._connect(create)
+            connection = self._pop_in_place() or self._connect(create)
             try:
                 yield connection
             except BaseException:
@@ -83,19 +89,35 @@ class Connections:
         while (connection := self._pop_idle()) is not None:
             connection.close()
 
-    def _pop_idle(self) -> sqlite3.Connection | None:
+    def _pop_in_place(self) -> Connection | None:
+        """An idle connection to the file that is at the path now.
+
+        SQLite goes on with a file that was moved or deleted as if nothing had happened, and what is delivered to it is
+        gone once the journal's segment is.
+        """
+        while (connection := self._pop_idle()) is not None:
+            if connection.file == _file_at(self._path):
+                return connection
+            connection.close()
+        return None
+
+    def _pop_idle(self) -> Connection | None:
         # No look before the pop: another thread may take the last one in between. No lock: a fork might copy it held.
         try:
             return self._idle.pop()
         except IndexError:
             return None
 
-    def _connect(self, create: bool) -> sqlite3.Connection:
+    def _connect(self, create: bool) -> Connection:
         if self._closed:
             raise StoreUnavailable("the store was closed")
         # Without `create` a vanished file is an error, never a new empty store.
         uri = f"{self._path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        file = _file_at(self._path)  # before it is opened: one that changes in between is found out at the next use
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
+        )
+        connection.file = file
         try:
             for statement in SETUP:
                 connection.execute(statement)
@@ -104,11 +126,20 @@ class Connections:
             raise
         return connection
 
-    def _give_back(self, connection: sqlite3.Connection) -> None:
+    def _give_back(self, connection: Connection) -> None:
         if self._closed:
             connection.close()
         else:
             self._idle.append(connection)
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Connected:

@@ -58,11 +58,12 @@ def test_a_forgotten_customer_is_in_no_byte_of_the_store(store: SqliteStore, pat
     assert [decode(payload).customer for payload in payloads] == [None, None, None]
 
 
-def test_what_was_counted_is_there_when_the_store_is_opened_again(path: Path) -> None:
-    deliver_all(path, Log().records(served(1), clicked(served(1))), most=1)
-    store = SqliteStore.open(path)
-    assert totals(store) == (1, 1, 1)
+def test_what_was_counted_is_there_when_the_store_is_opened_again(store: SqliteStore, path: Path) -> None:
+    store.deliver(Log().records(served(1), clicked(served(1))))
     store.close()
+    again = SqliteStore.open(path)
+    assert totals(again) == (1, 1, 1)
+    again.close()
 
 
 def test_a_backup_is_a_whole_store_and_replaces_an_older_one(store: SqliteStore, tmp_path: Path) -> None:
