@@ -1,6 +1,6 @@
 """What everything is measured against: a bare Flask application, served as our own is.
 
-    python -m benchmarks.hello PORT WORKERS
+python -m benchmarks.hello PORT WORKERS
 """
 
 import sys
@@ -20,4 +20,6 @@ def hello() -> Response:
 
 
 if __name__ == "__main__":
-    server("benchmarks.hello:application", Settings(server=Server(port=int(sys.argv[1]), workers=int(sys.argv[2])))).serve()
+    server(
+        "benchmarks.hello:application", Settings(server=Server(port=int(sys.argv[1]), workers=int(sys.argv[2])))
+    ).serve()

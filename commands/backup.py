@@ -4,6 +4,8 @@
 
 The archive holds the store, what the journal has not delivered yet, pictures, and the generated secrets. Keep it as
 safe as these.
+
+Exit codes: 0 done, 1 no backup was made, 2 the settings are wrong.
 """
 
 import argparse
@@ -65,7 +67,7 @@ def add_files(archive: ArchiveWriter, paths: Paths) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code."""
+    """The exit code; see above."""
     parser = argparse.ArgumentParser(prog="python -m commands.backup", description=__doc__.splitlines()[0])
     parser.add_argument("archive", nargs="?", type=Path, help="default: backups/banner-<time>.tar.gz")
     now = datetime.now(UTC)
@@ -74,7 +76,10 @@ def main(arguments: Sequence[str]) -> int:
         paths = load(os.environ).paths
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         back_up(paths, target, now, print)
-    except (SettingsError, StoreUnavailable, OSError) as error:
+    except SettingsError as error:
+        print(f"the settings are wrong:\n{error}", file=sys.stderr)
+        return 2
+    except (StoreUnavailable, OSError) as error:
         print(f"no backup was made: {error}", file=sys.stderr)
         return 1
     return 0

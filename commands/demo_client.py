@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
 from itertools import cycle
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 CONNECTIONS = 4
@@ -32,8 +32,15 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"}
         self._patience_seconds = patience_seconds
         host, port = parts.hostname, parts.port
-        connections = [HTTPConnection(host, port, timeout=TIMEOUT_SECONDS) for _ in range(CONNECTIONS)]
-        self._connections = cycle(connections)
+        self._connections = [HTTPConnection(host, port, timeout=TIMEOUT_SECONDS) for _ in range(CONNECTIONS)]
+        self._in_turn = cycle(self._connections)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections:
+            connection.close()
 
     def get(self, path_and_query: str) -> Any:
         """The JSON answered to a GET, None where it is empty. Raises NoService."""
@@ -64,7 +71,7 @@ class Client:
             time.sleep(PAUSE_SECONDS)
 
     def _once(self, method: str, path: str, body: bytes | None) -> tuple[int, bytes]:
-        connection = next(self._connections)
+        connection = next(self._in_turn)
         try:
             connection.request(method, path, body, self._headers)
             answer = connection.getresponse()

@@ -42,9 +42,10 @@ def work(order: Order, report: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal; whoever started us ends us
     trouble = ""
     try:
-        storefront = Storefront(Client(order.url, order.key), Crowd(random.Random(order.seed)), order.world)
-        for outcomes in told(storefront, order.impressions, time.monotonic):
-            report.send(outcomes)
+        with Client(order.url, order.key) as client:
+            storefront = Storefront(client, Crowd(random.Random(order.seed)), order.world)
+            for outcomes in told(storefront, order.impressions, time.monotonic):
+                report.send(outcomes)
     except NoService as error:
         trouble = str(error)
     report.send(trouble)

@@ -79,20 +79,21 @@ def _many(text: str) -> int:
 
 
 def _run(options: argparse.Namespace, keys: Keys) -> None:
-    before = _counted(Client(options.url, keys[Role.READ], patience_seconds=0))
+    with Client(options.url, keys[Role.READ], patience_seconds=0) as reader:
+        before = _counted(reader)
     log = read_log()
     rates = true_rates(log)
-    print(introduction(log, rates))
     truth = world(rates)
+    print(introduction(log, rates))
     board = Board(truth, options.impressions)
     orders = [
         Order(options.url, keys[Role.SERVER], impressions, f"{options.seed}-{number}", truth)
         for number, impressions in enumerate(_parts(options.impressions))
     ]
     _watch(board, orders)
-    # A new client: the service has long closed the connections of the first.
-    reader = Client(options.url, keys[Role.READ])
-    print(_conclusion(board, _wait_until_counted(reader, before + board.seen) - before, reader))
+    with Client(options.url, keys[Role.READ]) as reader:
+        counted = _wait_until_counted(reader, before + board.seen) - before
+        print(_conclusion(board, counted, reader))
 
 
 def introduction(log: LogRates, rates: Sequence[float]) -> str:

@@ -4,6 +4,8 @@
 
 Clicks and events keep only a keyed hash of a customer. It is removed from the store. Segments of the journal hold it
 until they are full or their worker ends, and backups hold what they were made of.
+
+Exit codes: 0 done, 1 something may be left, 2 the settings are wrong.
 """
 
 import argparse
@@ -65,14 +67,17 @@ def _wait_for_delivery(journal: Path) -> bool:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 1 when something may be left."""
+    """The exit code; see above."""
     parser = argparse.ArgumentParser(prog="python -m commands.forget_customer", description=__doc__.splitlines()[0])
     parser.add_argument("--tenant", required=True)
     parser.add_argument("--customer", required=True, help="as it was given as customer_id")
     given = parser.parse_args(arguments)
     try:
         forget(load(os.environ), given.tenant, given.customer, print)
-    except (SettingsError, CannotForget, StoreUnavailable, SecretFileError) as error:
+    except SettingsError as error:
+        print(f"the settings are wrong:\n{error}", file=sys.stderr)
+        return 2
+    except (CannotForget, StoreUnavailable, SecretFileError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

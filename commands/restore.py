@@ -3,6 +3,8 @@
     python -m commands.restore ARCHIVE [--force]
 
 What is there already is never deleted: with --force it is moved to before-restore-<time>/ in the data directory.
+
+Exit codes: 0 done, 1 nothing was restored, 2 the settings are wrong.
 """
 
 import argparse
@@ -64,14 +66,17 @@ def _replace(present: Sequence[Path], stage: Path, data: Path, aside: Path, say:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code."""
+    """The exit code; see above."""
     parser = argparse.ArgumentParser(prog="python -m commands.restore", description=__doc__.splitlines()[0])
     parser.add_argument("archive", type=Path)
     parser.add_argument("--force", action="store_true", help="move what is there aside")
     given = parser.parse_args(arguments)
     try:
         restore(load(os.environ).paths, given.archive, datetime.now(UTC), force=given.force, say=print)
-    except (SettingsError, NotEmpty, DirectoryInUse, ArchiveError, OSError) as error:
+    except SettingsError as error:
+        print(f"the settings are wrong:\n{error}", file=sys.stderr)
+        return 2
+    except (NotEmpty, DirectoryInUse, ArchiveError, OSError) as error:
         print(f"nothing was restored: {error}", file=sys.stderr)
         return 1
     return 0

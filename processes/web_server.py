@@ -10,6 +10,7 @@ from typing import Any
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
+from granian.server.common import AbstractServer
 
 from processes import lifeline
 from processes.log import configuration
@@ -26,7 +27,7 @@ def run(settings: Settings) -> None:
     server("app:application", settings).serve(target_loader=partial(_load, os.getpid()), wrap_loader=False)
 
 
-def server(target: str, settings: Settings) -> Granian:
+def server(target: str, settings: Settings) -> AbstractServer[Any]:
     """The server of this WSGI application, `module:name`, with the settings of ours."""
     return Granian(
         target,

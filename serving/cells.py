@@ -61,6 +61,10 @@ class Cell:
     probabilities: list[float]
     cumulative: list[float]
     reason: Reason
+    policy: Policy
+    """Of a visitor outside the holdout."""
+    is_open: bool
+    """Whether the banners compete, so that a holdout makes a difference."""
     valid_until_us: int
     """When a schedule starts or ends and eligibility must be judged again."""
     trials: float
@@ -68,16 +72,6 @@ class Cell:
     requests: int = 0
     used_us: int = 0
     _choices: dict[tuple[int, Policy], Choice] = field(default_factory=dict)
-
-    @property
-    def policy(self) -> Policy:
-        """Of a visitor outside the holdout."""
-        return Policy.LEARNED if self.reason is Reason.LEARNED else Policy.FIXED
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the banners compete, so that a holdout makes a difference."""
-        return self.reason is Reason.LEARNED
 
     def choice(self, index: int, policy: Policy) -> Choice:
         """The banner at this index, chosen by this policy."""
@@ -123,6 +117,7 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.
     evidence = knowledge.evidence
     chances = _chances(slot, banners, reason, evidence, visit.city, rng, draws)
     change = next_change(knowledge.banners, now)
+    is_open = reason is Reason.LEARNED
     return Cell(
         knowledge,
         visit,
@@ -130,6 +125,8 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.
         chances,
         cumulative(chances) if chances else [],
         reason,
+        Policy.LEARNED if is_open else Policy.FIXED,
+        is_open,
         FOR_EVER_US if change is None else int((change - _EPOCH) / timedelta(microseconds=1)),
         *evidence_of(evidence, visit.city),
     )

@@ -17,6 +17,7 @@ from storage.journal import Journal, JournalRefused
 
 SHARD = 0
 """The embedded store counts from one log."""
+_ACCEPTED = Verdict.ACCEPTED
 _TWO_TO_64 = float(1 << 64)
 
 
@@ -105,7 +106,7 @@ class Decider:
             day,
             SHARD,
             choice.policy,
-            recorded and verdict is Verdict.ACCEPTED,
+            recorded and verdict is _ACCEPTED,
             choice.propensity,
             customer,
             choice.where,

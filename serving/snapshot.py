@@ -254,8 +254,9 @@ class Snapshot:
     def _read(self, view: SlotView, now: int, version: int) -> None:
         older = view.older_is_due(now)
         seeds = view.seeds_version != version
-        view.live_changed = False
         view.evidence = view.history.read(self._store, view.clock.day(now), older=older, seeds=seeds)
+        # Only now: a store that goes away in between is asked again.
+        view.live_changed = False
         view.read_us, view.seeds_version = now, version
         if older:
             view.older_read_us, view.older_changed = now, False
@@ -275,7 +276,7 @@ class Snapshot:
             if tenant is not None:
                 view = SlotView(tenant, slot, configuration.banners.get(key, {}).values())
                 total = saved.evidence.get(key)
-                if total is not None:
+                if total is not None and total.shape == (2, *view.evidence.trials.shape):
                     view.evidence = view.history.evidence(total)
                 self._views[key] = view
         self.configuration = configuration

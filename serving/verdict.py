@@ -6,6 +6,7 @@ from typing import NamedTuple
 from bandit.model import Kind, Verdict
 from serving.token import Token
 
+_ACCEPTED = Verdict.ACCEPTED
 MINUTE_US = 60_000_000
 FUTURE_TOLERANCE_US = 60_000_000
 """Clocks of several hosts may differ by this much before a token is called one from the future."""
@@ -70,7 +71,7 @@ class Judge:
             return Verdict.PREFETCH
         if self._impressions.exceeded(tenant, visitor, now_us):
             return Verdict.RATE_LIMITED
-        return Verdict.ACCEPTED
+        return _ACCEPTED
 
     def feedback(self, kind: Kind, token: Token, visitor: Visitor, now_us: int, window_us: int) -> Verdict:
         """Of a view or click received now, with the slot's attribution window."""

@@ -67,8 +67,11 @@ def read(
     Raises BadHistory with all that is wrong, or OSError.
     """
     summing = _Summing(layout, banners, cities)
-    for frame in chunks(path, layout.columns(), progress):
-        summing.add(frame)
+    try:
+        for frame in chunks(path, layout.columns(), progress):
+            summing.add(frame)
+    except BadHistory as error:
+        raise BadHistory("\n".join([*summing.complaints(), str(error)])) from error
     return summing.history()
 
 
@@ -115,12 +118,17 @@ class _Summing:
     def history(self) -> History:
         """All chunks together; BadHistory when there is any complaint, or nothing to learn from."""
         if self._complaints.count:
-            raise BadHistory("\n".join([*self._complaints.lines(), *self._known_banners()]))
+            raise BadHistory("\n".join(self.complaints()))
         if self._pairs is None:
             raise BadHistory(self._why_empty())
         if not self._pairs["impressions"].sum():
             raise BadHistory(f"{self._layout.impressions} is 0 in every row; there is nothing to learn from")
         return History(self._pairs, self._rows, self._unrecognised)
+
+    def complaints(self) -> list[str]:
+        """Those so far, as lines."""
+        known = [f"banners of the slot: {listing(self._banners)}"] if self._unknown_banners else []
+        return [*self._complaints.lines(), *known]
 
     def _chosen(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """Without blank lines and what the filters leave out."""
@@ -134,7 +142,7 @@ class _Summing:
         first = names.drop_duplicates()
         unknown = first[~first.isin([*self._banners, *self._unknown_banners, ""])]
         self._unknown_banners.update(unknown)
-        self._complaints.add(unknown, lambda name: self._is(self._layout.banner, name, "not a banner of the slot"))
+        self._complaints.add(unknown, lambda name: _is(self._layout.banner, name, "not a banner of the slot"))
         self._complaints.add(names[names == ""], lambda _: f"{self._layout.banner} is empty; a banner's id is right")
 
     def _impressions(self, rows: "pd.DataFrame") -> "NDArray[Any]":
@@ -158,7 +166,7 @@ class _Summing:
 
         codes, different = pd.factorize(texts)
         numbers: NDArray[Any] = np.array([_number(text, most) for text in different], np.int64)[codes]
-        self._complaints.add(texts[numbers == WRONG], lambda text: self._is(str(texts.name), text, right))
+        self._complaints.add(texts[numbers == WRONG], lambda text: _is(str(texts.name), text, right))
         return numbers
 
     def _check_excess(self, rows: "pd.DataFrame", impressions: "NDArray[Any]", clicks: "NDArray[Any]") -> None:
@@ -185,12 +193,10 @@ class _Summing:
             return "there are no rows, only the names of the columns"
         return "no row has " + " and ".join(f"{column} = {text!r}" for column, text in self._layout.filters)
 
-    def _known_banners(self) -> list[str]:
-        return [f"banners of the slot: {listing(self._banners)}"] if self._unknown_banners else []
 
-    def _is(self, column: str, text: str, right: str) -> str:
-        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
-        return f"{column} is {shown!r}; {right}" if text else f"{column} is empty; {right}"
+def _is(column: str, text: str, right: str) -> str:
+    shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+    return f"{column} is {shown!r}; {right}" if text else f"{column} is empty; {right}"
 
 
 def _number(text: str, most: int | None) -> int:

@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "web": {*CORE, "web"},
     "processes": {*CORE, *SETTINGS, "processes"},
     "commands": {*CORE, *SETTINGS, "commands"},
-    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands"},
+    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "web", "processes"},
     "settings": SETTINGS,
     "settings_sources": set[str](),

@@ -22,10 +22,11 @@ from web.admin_tenants import tenants
 from web.auth import admit, check_declarations, requires
 from web.context import EXTENSION, Context, CurrentConfiguration
 from web.docs import docs
-from web.door import METHODS, Door, Request
+from web.door import METHODS, Door
 from web.guarded_request import GuardedRequest
 from web.health import health
 from web.hot_description import openapi_paths
+from web.hot_messages import Request
 from web.jobs import Jobs
 from web.media import media
 from web.openapi import SECURITY_SCHEMES, describe

@@ -1,20 +1,16 @@
 """The hot calls, complete: keys, origins, limits, errors and metrics included, and no framework.
 
-`answer(Request) -> Response` is the only implementation. `wsgi` puts it straight under a WSGI server; the Flask application
-calls it for the same paths when it is entered in any other way.
+`answer(Request) -> Response` is the only implementation. `wsgi` puts it straight under a WSGI server; the Flask
+application calls it for the same paths when it is entered in any other way.
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import orjson
-
 from bandit.model import ApiKey, Kind, Role
-from serving.cells import Choice
 from serving.decide import Ask, Decider, Decision, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
@@ -24,14 +20,14 @@ from serving.token import NotOurToken, Token
 from storage.journal import JournalRefused
 from web import json_guard
 from web.errors import ApiError
+from web.hot_answer import render
+from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, json_response, read_body, refusal
 from web.metrics import Metrics
 from web.parameters import BANNER, EVENT, FEEDBACK, MAX_EVENTS, parse_body, parse_query
 from web.visitors import Visitors, is_prefetch
 
 log = logging.getLogger(__name__)
 
-KIB = 1024
-BODY_LIMITS = {"/click": 16 * KIB, "/view": 16 * KIB, "/events": 512 * KIB}
 METHODS = {
     "/banner": ("GET", "OPTIONS"),
     "/click": ("POST", "OPTIONS"),
@@ -40,39 +36,11 @@ METHODS = {
     "/go": ("GET", "HEAD"),
 }
 RETRY_AFTER_SECONDS = 5
-MAX_BASES = 8
-"""Hosts under which one choice is kept rendered; whoever invents more pays for it themselves."""
+# Looking up a member of an enum costs as much as a dictionary in Python 3.11, hence names for those of the hot calls.
+_MAY_ASK = (Role.SERVE, Role.SERVER)
+_MAY_EXPLAIN = (Role.READ, Role.ADMIN)
 _KINDS = {"click": Kind.CLICKED, "view": Kind.VIEWED, "/click": Kind.CLICKED, "/view": Kind.VIEWED}
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_JSON = ("Content-Type", "application/json")
-_NO_STORE = ("Cache-Control", "no-store")
-
-Headers = list[tuple[str, str]]
-
-
-@dataclass(slots=True)
-class Request:
-    """One hot call."""
-
-    method: str
-    path: str
-    query: str
-    environ: Mapping[str, Any]
-    """WSGI's environ, for headers and the body."""
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, Any]) -> "Request":
-        """What a WSGI server hands over."""
-        return cls(environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""), environ)
-
-
-@dataclass(slots=True)
-class Response:
-    """Its answer."""
-
-    status: int
-    headers: Headers
-    body: bytes
 
 
 class Services(NamedTuple):
@@ -120,10 +88,10 @@ class Door:
         try:
             response = self._dispatch(call, request)
         except ApiError as error:
-            response = _refusal(error)
+            response = refusal(error)
         except Exception:
             log.exception("%s %s failed", request.method, call)
-            response = _refusal(ApiError(500, "internal", "something went wrong here; the log says what"))
+            response = refusal(ApiError(500, "internal", "something went wrong here; the log says what"))
         if "HTTP_ORIGIN" in request.environ:
             self._allow_origin(request, response)
         if self._metrics.answered(call, response.status):
@@ -136,7 +104,7 @@ class Door:
             allowed = ", ".join(methods)
             raise ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),))
         if request.method == "OPTIONS":
-            return Response(204, [_NO_STORE, ("Allow", ", ".join(methods))], b"")
+            return Response(204, [NO_STORE, ("Allow", ", ".join(methods))], b"")
         if self._snapshot.configuration is None:
             wait = (("Retry-After", "1"),)
             raise ApiError(503, "not_ready", "the service is starting and has nothing to serve from yet", headers=wait)
@@ -150,7 +118,7 @@ class Door:
         if key is None:
             raise _unauthorised("a key is required: Authorization: Bearer bk_..., or key=bk_... for a serve key")
         explain = fields.get("explain") == "1"
-        allowed = (Role.READ, Role.ADMIN) if explain else (Role.SERVE, Role.SERVER)
+        allowed = _MAY_EXPLAIN if explain else _MAY_ASK
         if key.tenant is None or key.role not in allowed:
             raise ApiError(403, "role", f"this takes a key of role {' or '.join(allowed)}", "key")
         self._check_origin(request, key)
@@ -165,7 +133,7 @@ class Door:
         )
         try:
             if explain:
-                return _json(200, self._explainer.explain(ask))
+                return json_response(200, self._explainer.explain(ask))
             decision = self._decider.decide(ask, self._visitors.of(request.environ, key, fields))
         except UnknownName as error:
             raise ApiError(404, "unknown", str(error), error.field) from None
@@ -176,10 +144,10 @@ class Door:
             return Response(204, self._hot_headers(), b"")
         if not decision.recorded:
             self._metrics.happened("impression_not_recorded")
-        return Response(200, self._hot_headers(), _shown(decision, self._base(request)))
+        return Response(200, self._hot_headers(), render(decision, self._base(request)))
 
     def _hot_headers(self) -> Headers:
-        headers = [_JSON, _NO_STORE]
+        headers = [JSON, NO_STORE]
         if self._snapshot.store_is_away:
             headers.append(("X-Snapshot-Age", f"{self._snapshot.age_seconds():.0f}"))
         return headers
@@ -203,9 +171,9 @@ class Door:
     # --- POST /click, /view, /events and GET /go ---
 
     def _one_event(self, request: Request) -> Response:
-        fields = parse_body(json_guard.parse(_body(request)), FEEDBACK)
+        fields = parse_body(json_guard.parse(read_body(request)), FEEDBACK)
         self._record(_KINDS[request.path], fields, request, self._key(request))
-        return _json(202, {"recorded": True})
+        return json_response(202, {"recorded": True})
 
     def _record(self, kind: Kind, fields: Mapping[str, str], request: Request, key: ApiKey | None) -> None:
         token = self._token(fields["token"])
@@ -231,12 +199,12 @@ class Door:
             raise _unauthorised("a server key is required: Authorization: Bearer bk_...")
         if key.role is not Role.SERVER:
             raise ApiError(403, "role", "this takes a key of role server", "key")
-        items = _event_list(json_guard.parse(_body(request)))
+        items = _event_list(json_guard.parse(read_body(request)))
         results = [self._event_result(item, request, key) for item in items]
         if results and all(result["status"] == 503 for result in results):
             wait = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
             raise ApiError(503, "journal", "cannot record now, please send all of them again", headers=wait)
-        return _json(200, {"results": results})
+        return json_response(200, {"results": results})
 
     def _event_result(self, item: object, request: Request, key: ApiKey) -> dict[str, Any]:
         try:
@@ -257,7 +225,7 @@ class Door:
         banner = self._feedback.landing(token)
         if banner is None:
             raise ApiError(410, "gone", "this banner is no longer there", "token")
-        return Response(302, [_NO_STORE, ("Location", banner.landing_url)], b"")
+        return Response(302, [NO_STORE, ("Location", banner.landing_url)], b"")
 
     # --- keys and origins ---
 
@@ -303,18 +271,6 @@ class Door:
             ]
 
 
-def _body(request: Request) -> bytes:
-    limit = BODY_LIMITS[request.path]
-    text = request.environ.get("CONTENT_LENGTH") or "0"
-    length = int(text) if text.isdecimal() else 0
-    if length > limit:
-        raise ApiError(413, "too_large", f"the body may have at most {limit} bytes")
-    body: bytes = request.environ["wsgi.input"].read(length if length else limit + 1)
-    if len(body) > limit:
-        raise ApiError(413, "too_large", f"the body may have at most {limit} bytes")
-    return body
-
-
 def _event_list(value: object) -> list[object]:
     if not isinstance(value, dict) or set(value) != {"events"} or not isinstance(value["events"], list):
         raise ApiError(400, "bad_json", 'the body must be {"events": [...]}', "events")
@@ -322,57 +278,6 @@ def _event_list(value: object) -> list[object]:
     if len(events) > MAX_EVENTS:
         raise ApiError(400, "bad_value", f"at most {MAX_EVENTS} events at once", "events")
     return events
-
-
-def _shown(decision: Decision, base: str) -> bytes:
-    """The answer as JSON. All but the last four fields are the same for every impression of a choice."""
-    choice, token, recorded, served_at = decision
-    parts = choice.rendered.get(base)
-    if parts is None:
-        if len(choice.rendered) >= MAX_BASES:
-            choice.rendered.clear()
-        parts = choice.rendered[base] = _render(choice, base)
-    known, click_url = parts
-    return b"%b,%b%b\",\"token\":\"%b\",\"recorded\":%b,\"served_at\":\"%b\"}" % (
-        known,
-        click_url,
-        token.encode(),
-        token.encode(),
-        b"true" if recorded else b"false",
-        served_at.encode(),
-    )
-
-
-def _render(choice: Choice, base: str) -> tuple[bytes, bytes]:
-    banner, slot = choice.banner, choice.slot
-    known = {
-        "banner": banner.id,
-        "slot": slot.id,
-        "city": choice.city,
-        "image_url": absolute(banner.image_url, base),
-        "landing_url": banner.landing_url,
-        "alt": banner.alt,
-        "width": banner.width or slot.width,
-        "height": banner.height or slot.height,
-        "propensity": choice.propensity,
-        "policy": choice.policy,
-        "reason": choice.reason,
-    }
-    # Cut off what closes the object and the text; the answer goes on there.
-    return orjson.dumps(known)[:-1], orjson.dumps({"click_url": base + "/go/"})[1:-2]
-
-
-def absolute(url: str, base: str) -> str:
-    """A picture of our own store is kept without host."""
-    return base + url if url.startswith("/") else url
-
-
-def _json(status: int, value: Any) -> Response:
-    return Response(status, [_JSON, _NO_STORE], orjson.dumps(value))
-
-
-def _refusal(error: ApiError) -> Response:
-    return Response(error.status, [_JSON, _NO_STORE, *error.headers], orjson.dumps(error.body()))
 
 
 def _unauthorised(message: str) -> ApiError:

@@ -114,11 +114,12 @@ def _day(value: object) -> object:
     return date.fromisoformat(value)
 
 
-Id = Annotated[
-    str,
-    AfterValidator(_matching(ID_PATTERN, "must be 1 to 32 letters, digits, '_', '.' or '-', not starting with a sign")),
-    _shown(ID_PATTERN),
-]
+_is_id = AfterValidator(
+    _matching(ID_PATTERN, "must be 1 to 32 letters, digits, '_', '.' or '-', the first a letter or digit")
+)
+Id = Annotated[str, _is_id, _shown(ID_PATTERN)]
+IdName = Annotated[str, _is_id]
+"""An id as a name in an object. (The library's OpenAPI model does not know patterns of names.)"""
 CityName = Annotated[
     str,
     AfterValidator(_matching(CITY_PATTERN, "must be the id of a city, _other or _unknown")),

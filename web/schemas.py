@@ -9,6 +9,7 @@ from web.fields import (
     Answer,
     Body,
     Id,
+    IdName,
     JobId,
     LandingUrl,
     Moment,
@@ -103,7 +104,7 @@ class TenantBody(Body):
     name: Text = ""
     time_zone: TimeZone = Field("Asia/Kolkata", description="The zone its days and times are shown in.")
     platforms: list[Id] = Field(["web"], min_length=1, max_length=32)
-    cities: dict[Id, list[Text]] = Field({}, max_length=MAX_CITIES, description="City id to other names it goes by.")
+    cities: dict[IdName, list[Text]] = Field({}, max_length=MAX_CITIES, description="City id to its other names.")
     segments: list[Id] = Field([], max_length=MAX_SEGMENTS)
     origins: list[Origin] = Field([], max_length=100, description="Web origins whose pages may use a serve key.")
 

@@ -13,6 +13,7 @@ Environ = Mapping[str, Any]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
+_SERVER = Role.SERVER
 UNNAMED = Visitor()
 """Somebody a back end told us nothing about."""
 
@@ -26,7 +27,7 @@ class Visitors:
 
     def of(self, environ: Environ, key: ApiKey | None, fields: Mapping[str, str]) -> Visitor:
         """The visitor. Raises ApiError when someone without a server key speaks for another."""
-        if key is not None and key.role is Role.SERVER:
+        if key is not None and key.role is _SERVER:
             agent, address = fields.get("user_agent"), fields.get("client_ip")
             return Visitor(agent, address, in_person=True) if agent or address else UNNAMED
         for field in ("user_agent", "client_ip"):

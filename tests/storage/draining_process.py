@@ -12,10 +12,11 @@ if __name__ == "__main__":
     directory, file, manner = sys.argv[1:]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    drain(
-        Path(directory),
-        FileSink(Path(file), lazy=manner == "lazy"),
-        stop=stop,
-        batch_records=20,
-        idle_seconds=0.005,
+    # Not on the main thread: the handler must not interrupt what waits for the event it sets.
+    draining = threading.Thread(
+        target=drain,
+        args=(Path(directory), FileSink(Path(file), lazy=manner == "lazy")),
+        kwargs={"stop": stop, "batch_records": 20, "idle_seconds": 0.005},
     )
+    draining.start()
+    draining.join()

@@ -161,7 +161,7 @@ def test_a_broken_parquet_file_is_complained_of(reading: Reading) -> None:
         (HEADER + "b9,pune,1\n", "row 2: banner is 'b9'; not a banner of the slot"),
         (HEADER + "b9,pune,1\n", "banners of the slot: b0, b1, b2, 007, NA"),
         (HEADER + f"{'b' * 99},pune,1\n", f"row 2: banner is '{'b' * 60}...'; not"),
-        (HEADER + "b0\0,pune,1\n", r"row 2: banner is 'b0\x00'; not"),
+        (HEADER + "b0\a,pune,1\n", r"row 2: banner is 'b0\x07'; not"),
         (HEADER + "b0,pune,1\nb0,pune,1,5\n", "row 3: 4 fields, but the header has 3"),
         (HEADER + 'b0,pune,1\nb0,"pune,1\n', "row 3: a quotation mark is opened and never closed"),
         (HEADER.encode() + b"b0,\xff,1\n", "line 2: not UTF-8 text"),
@@ -210,6 +210,11 @@ def test_all_complaints_are_gathered_in_the_order_of_rows(reading: Reading) -> N
     with pytest.raises(BadHistory) as said:
         reading(HEADER + "b0,pune,x\nb8,pune,1\nb0,pune,1\n,pune,1\nb8,pune,y\n")
     assert [line.split(":")[0] for line in str(said.value).splitlines()[:-1]] == ["row 2", "row 3", "row 5", "row 6"]
+
+
+def test_a_broken_row_does_not_hide_the_complaints_of_earlier_chunks(reading: Reading) -> None:
+    with pytest.raises(BadHistory, match=r"^row 3: click is 'x'(.|\n)*row 200003: 4 fields"):
+        reading(HEADER + "b0,pune,0\nb0,pune,x\n" + "b0,pune,0\n" * 199_999 + "b0,pune,0,0\n")
 
 
 def test_the_first_twenty_complaints_are_shown_and_the_others_counted(reading: Reading) -> None:

@@ -1,21 +1,19 @@
 """`python -m storage.seed_cold_start`: from a file to seeds, or to complaints."""
 
-import csv
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from bandit.model import Banner, Seed, Slot, Tenant
+from bandit.model import Seed, Slot
 from storage.seed_cold_start import main
 from storage.sqlite import SqliteStore
+from tests.storage.seeding import command, configure
 
 ROOT = Path(__file__).parents[2]
-LOGS = sorted((ROOT / "examples" / "open_bandit").glob("*.csv"))
 HEADER = "banner,city,click\n"
 CITIES = {"mumbai": ("Bombay",), "delhi": ("New Delhi",), "pune": ()}
 
@@ -42,19 +40,6 @@ def seed(store: SqliteStore, tmp_path: Path) -> Seeding:
         return command(tmp_path, str(path), *options)
 
     return run
-
-
-def configure(
-    store: SqliteStore, tenant: str, slot: str, banners: list[str], cities: dict[str, tuple[str, ...]]
-) -> None:
-    store.put_tenant(tenant, Tenant(tenant, cities=cities))
-    store.put_slot(tenant, Slot(slot))
-    for banner in banners:
-        store.put_banner(tenant, Banner(slot, banner, "/media/picture.png", "https://shop.example/"))
-
-
-def command(directory: Path, *options: str, tenant: str = "shop", slot: str = "hero") -> int:
-    return main([*options, "--tenant", tenant, "--slot", slot], {"BANNER_DATA_DIRECTORY": str(directory)})
 
 
 def stored(store: SqliteStore) -> dict[tuple[str, str], Seed]:
@@ -275,43 +260,15 @@ def test_one_row_is_enough(seed: Seeding, store: SqliteStore) -> None:
     assert len(stored(store)) == 9
 
 
-# -- as a process, and with the real log -----------------------------------------------------------------------------
+# -- as a process -----------------------------------------------------------------------------------------------------
 
 
 def test_it_runs_as_a_command(store: SqliteStore, tmp_path: Path) -> None:
     environ = os.environ | {"BANNER_DATA_DIRECTORY": str(tmp_path)}
     (tmp_path / "input").write_text(GOOD, "utf-8")
     options = [str(tmp_path / "input"), "--tenant=shop", "--slot=hero", "--seed-id=x"]
-    module = [sys.executable, "-W", "error", "-m", "storage.seed_cold_start"]
+    module = [sys.executable, "-m", "storage.seed_cold_start"]
     done = subprocess.run([*module, *options], env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Seeds x: 9 of 9 pairs change." in done.stdout
     assert len(stored(store)) == 9
-
-
-@pytest.mark.parametrize("position", ["1", "2", "3"])
-@pytest.mark.parametrize("log", LOGS, ids=lambda log: log.stem)
-def test_a_slot_is_seeded_from_the_real_log(store: SqliteStore, tmp_path: Path, log: Path, position: str) -> None:
-    rows = [row for row in csv.DictReader(log.read_text("utf-8").splitlines()) if row["position"] == position]
-    cities = sorted({row["user_feature_1"] for row in rows})
-    configure(store, "fashion", "left", sorted({row["item_id"] for row in rows}), dict.fromkeys(cities, ()))
-    columns = ("--banner-column", "item_id", "--city-column", "user_feature_1", "--filter", f"position={position}")
-    options = (*columns, "--weight", "1", "--max-strength", "1000000")
-    assert command(tmp_path, str(log), *options, tenant="fashion", slot="left") == 0
-
-    frame = pd.DataFrame(rows).astype({"click": int})
-    shown = frame.groupby(["user_feature_1", "item_id"])["click"].size().to_dict()
-    made = {(seed.city, seed.banner): seed for seed in store.seeds("fashion", "left")}
-    assert len(made) == len(cities) * frame["item_id"].nunique()
-    expected_clicks = sum(shown.get(pair, 0) * seed.clicks / seed.trials for pair, seed in made.items())
-    assert expected_clicks == pytest.approx(frame["click"].sum(), rel=1e-3)
-    borrowed = {pair: seed.trials - shown.get(pair, 0) for pair, seed in made.items()}
-    assert min(borrowed.values()) == 0
-    assert all(extra == 0 for pair, extra in borrowed.items() if shown.get(pair, 0) >= 100)
-    assert sum(borrowed.values()) <= 0.1 * len(frame) + len(made)
-
-    plain = frame.groupby("item_id")["click"].mean()
-    best = str(plain.idxmax())
-    of_best = [(shown.get(pair, 0), seed) for pair, seed in made.items() if seed.banner == best]
-    expected_of_best = sum(count * seed.clicks / seed.trials for count, seed in of_best) / sum(c for c, _ in of_best)
-    assert frame["click"].mean() < expected_of_best < plain[best], "drawn from its own rate towards the mean"

@@ -29,10 +29,10 @@ def history() -> bytes:
 
 def seed(side: Side, query: str = "", content: bytes | None = None) -> dict[str, Any]:
     """Start seeding and wait for its end."""
-    how = {"data": history() if content is None else content, "content_type": "text/csv"}
+    how: dict[str, Any] = {"data": history() if content is None else content, "content_type": "text/csv"}
     started = side.call("POST", f"{SEEDS}{query}", **how)
     assert started.status_code == 202, started.text
-    assert started.json is not None and started.headers["Location"] == started.json["url"]
+    assert started.headers["Location"] == started.json["url"]
     deadline = time.monotonic() + DEADLINE_SECONDS
     while (job := side.get(started.json["url"]))["state"] in ("queued", "running"):
         assert time.monotonic() < deadline
@@ -94,7 +94,9 @@ def test_a_wrong_option_is_refused_by_field(side: Side, field: str, query: str) 
 
 
 def test_no_value_of_the_query_becomes_an_option_of_its_own(tmp_path: Any) -> None:
-    query = SeedOptions(banner_column="--remove=x", city_column="-c", weight=0.1, filter="position=1")
+    query = SeedOptions.model_validate(
+        {"banner_column": "--remove=x", "city_column": "-c", "weight": 0.1, "filter": "position=1"}
+    )
     command = _command(tmp_path / "input", _options("shop", "home", query))
     assert command[2:] == [
         "storage.seed_cold_start",

@@ -1,6 +1,7 @@
 """Uploading pictures, checking them by content, and serving them."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,6 @@ def test_an_uploaded_picture_is_served_for_ever(side: Side, format_name: str) ->
     answer = side.call("PUT", PICTURE, data=data, content_type=TYPES[format_name])
     assert answer.status_code == 200, answer.text
     banner = answer.json
-    assert banner is not None
     assert (banner["width"], banner["height"]) == (3, 2)
     assert banner["image_url"].startswith("/media/shop/") and banner["image_url"].endswith(f".{format_name}")
     served = side.call("GET", banner["image_url"], None)
@@ -96,7 +96,7 @@ def test_a_large_picture_is_refused_with_the_limit(side: Side) -> None:
     too_large = png() + bytes(1 << 20)
     assert "1048576" in side.refused(413, None, "PUT", PICTURE, data=too_large, content_type="image/png")
     chunked = {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
-    how = {"data": too_large, "content_type": "image/png", "environ_overrides": chunked}
+    how: dict[str, Any] = {"data": too_large, "content_type": "image/png", "environ_overrides": chunked}
     side.refused(413, None, "PUT", PICTURE, **how)
 
 
