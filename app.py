@@ -48,7 +48,7 @@ def __getattr__(name: str) -> Any:
     if name != "application":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     settings = load(os.environ)
-    log.configure(settings.log.level)
+    log.configure(settings.log.level, settings.log.time_zone)
     return globals().setdefault("application", create_app(settings))
 
 
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return SETTINGS_ARE_WRONG
-    log.configure(settings.log.level)
+    log.configure(settings.log.level, settings.log.time_zone)
     _tie_to_supervisor()
     return _RUN[command](settings)
 

@@ -12,6 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from data_directory import Paths
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
@@ -48,6 +49,10 @@ def _choice(default: str, help: str, *choices: str) -> Any:
 def _pattern(help: str, right: str, pattern: str) -> Any:
     """A text that may be empty, and is by default."""
     return _setting("", help, right, lambda value: not value or re.fullmatch(pattern, value) is not None)
+
+
+def _is_zone(value: str) -> bool:
+    return value in available_timezones()
 
 
 def _is_public_url(value: str) -> bool:
@@ -166,6 +171,9 @@ class Log:
     """What the processes say."""
 
     level: str = _choice("INFO", "Least level that is written.", "DEBUG", "INFO", "WARNING", "ERROR")
+    time_zone: str = _setting(
+        "Asia/Kolkata", "Zone of the times in the log; each has its offset.", "a time zone's name", _is_zone
+    )
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,41 @@
-"""How all processes write their log: one line an event, times in UTC with their offset."""
+"""How all processes write their log: one line an event, times in one zone and with their offset."""
 
 import logging
 import logging.config
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 
-class UtcFormatter(logging.Formatter):
-    """Times as 2026-07-01T18:30:00.125+00:00, whatever the zone of the machine."""
+class ZoneFormatter(logging.Formatter):
+    """Times as 2026-07-02T00:00:00.125+05:30, whatever the zone of the machine."""
+
+    def __init__(self, form: str, zone: str) -> None:
+        super().__init__(form)
+        self._zone = ZoneInfo(zone)
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
-        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        return datetime.fromtimestamp(record.created, self._zone).isoformat(timespec="milliseconds")
 
 
-def configuration(level: str) -> dict[str, Any]:
+def configuration(level: str, time_zone: str) -> dict[str, Any]:
     """For logging.config: everything from this level on goes to standard error."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "utc": {"()": "processes.log.UtcFormatter", "format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}
+            "line": {
+                "()": "processes.log.ZoneFormatter",
+                "form": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+                "zone": time_zone,
+            }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "utc"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
         "root": {"handlers": ["stderr"], "level": level},
     }
 
 
-def configure(level: str) -> None:
+def configure(level: str, time_zone: str) -> None:
     """Make it so in this process."""
-    logging.config.dictConfig(configuration(level))
+    logging.config.dictConfig(configuration(level, time_zone))

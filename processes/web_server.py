@@ -42,7 +42,7 @@ def server(target: str, settings: Settings) -> AbstractServer[Any]:
         websockets=False,
         # Starts and stops are told by our own lines, and its warning of a worker that would not stop is often wrong.
         log_level=LogLevels.error,
-        log_dictconfig=configuration(settings.log.level),
+        log_dictconfig=configuration(settings.log.level, settings.log.time_zone),
         respawn_failed_workers=True,
         workers_kill_timeout=KILL_SECONDS,
     )

@@ -8,7 +8,7 @@ from bandit.eligibility import why_not
 from bandit.model import Banner
 from serving.cells import Cell
 from serving.decide import Ask, Decider
-from serving.snapshot import Snapshot, SlotView
+from serving.snapshot import SlotView, Snapshot
 
 INTERVAL = 0.9
 

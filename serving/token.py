@@ -1,7 +1,8 @@
 """The signed proof of an impression: everything that says where its view and click will count.
 
 `base64url(version, key id, flags, impression id, day, shard, propensity, customer, tenant, slot, city, banner,
-referrer | HMAC-SHA256 cut to 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a second way.
+referrer | HMAC-SHA256 cut to 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a
+second way.
 """
 
 import base64

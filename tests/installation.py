@@ -1,4 +1,4 @@
-"""A whole installation inside the test's process, with a clock that the test moves: for what needs no second process."""
+"""A whole installation inside the test's process, with a clock that the test moves."""
 
 import io
 import json as json_format

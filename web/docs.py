@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask import current_app, render_template
+from flask import current_app, render_template, request
 
+from bandit.model import ID_PATTERN
 from web.admin import Json
 from web.auth import requires
 from web.openapi import blueprint, content, operations_of
@@ -25,7 +26,9 @@ def show_openapi() -> Json:
 def show_docs() -> str:
     """All calls, for people."""
     document = description()
-    return render_template("docs.html", info=document["info"], groups=groups(document))
+    return render_template(
+        "docs.html", info=document["info"], groups=groups(document), base=request.host_url.rstrip("/")
+    )
 
 
 def description() -> Json:
@@ -51,14 +54,20 @@ def _call(method: str, path: str, operation: Json, schemas: Json) -> Json:
         "summary": operation.get("summary", ""),
         "help": operation.get("description", "").replace("<br/>", " "),
         "inputs": [*_parameters(operation, schemas), *_fields(operation, schemas)],
-        "answers": [(status, answer["description"]) for status, answer in sorted(operation["responses"].items())],
+        "answers": [_answer(status, each) for status, each in sorted(operation["responses"].items())],
     }
+
+
+def _answer(status: str, answer: Json) -> tuple[str, str]:
+    """Refusals explain themselves when they happen; what else may come back is said here."""
+    return status, "" if status >= "400" else answer["description"]
 
 
 def _parameters(operation: Json, schemas: Json) -> Iterator[Json]:
     for each in operation.get("parameters", ()):
         text = each.get("description") or each["schema"].get("description", "")
-        yield _input(each["name"], each["in"], each.get("required", False), each["schema"], text, schemas)
+        schema = _not_null(each["schema"])
+        yield _input(each["name"], each["in"], each.get("required", False), schema, text, schemas)
 
 
 def _fields(operation: Json, schemas: Json) -> Iterator[Json]:
@@ -69,6 +78,12 @@ def _fields(operation: Json, schemas: Json) -> Iterator[Json]:
         for name, field in schema.get("properties", {}).items():
             required = name in schema.get("required", ())
             yield _input(name, "body", required, field, field.get("description", ""), schemas)
+
+
+def _not_null(schema: Json) -> Json:
+    """A parameter is there or not; nobody can send null as one."""
+    kinds = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    return {**schema, "anyOf": kinds} if kinds else schema
 
 
 def _input(name: str, where: str, required: bool, schema: Json, text: str, schemas: Json) -> Json:
@@ -90,6 +105,8 @@ def _type(schema: Json, schemas: Json) -> str:
         return " or ".join(dict.fromkeys(_type(each, schemas) for each in schema["anyOf"]))
     if "enum" in schema:
         return " | ".join(str(value) for value in schema["enum"])
+    if schema.get("pattern") == ID_PATTERN:
+        return "id"
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}), schemas)}"
     return str(schema.get("format") or schema.get("const") or schema.get("type", "object"))

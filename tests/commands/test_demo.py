@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bandit.model import Banner, Role, Seed
+from bandit.model import Banner, Role, Seed, Slot
 from commands import demo
 from commands.demo_catalogue import OFFERS, SEEDED_SLOT, SLOTS, TENANT
 from commands.demo_keys import NoDemoKeys, ensure_keys, read_keys
@@ -154,7 +154,7 @@ def test_a_lost_or_damaged_file_gets_new_keys_and_the_lost_ones_stop_working(
 
 
 @pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.id)
-def test_pictures_are_whole_xml_that_says_the_offer(slot: demo.Slot) -> None:
+def test_pictures_are_whole_xml_that_says_the_offer(slot: Slot) -> None:
     assert slot.width and slot.height
     for offer in OFFERS[slot.id]:
         picture = ElementTree.fromstring(draw(offer, slot.width, slot.height))
@@ -166,14 +166,14 @@ def test_pictures_are_whole_xml_that_says_the_offer(slot: demo.Slot) -> None:
 
 
 @pytest.mark.parametrize("slot", SLOTS, ids=lambda slot: slot.id)
-def test_the_words_of_a_picture_stay_inside_it(slot: demo.Slot) -> None:
+def test_the_words_of_a_picture_stay_inside_it(slot: Slot) -> None:
     assert slot.width and slot.height
     for offer in OFFERS[slot.id]:
         for text in ElementTree.fromstring(draw(offer, slot.width, slot.height)).iter(f"{SVG}text"):
             x, y, size = (float(text.get(name, "nan")) for name in ("x", "y", "font-size"))
             widest = len(text.text or "") * size * 0.7
             left = x - widest / 2 if text.get("text-anchor") == "middle" else x
-            assert 0 < left
+            assert left > 0
             assert left + widest < slot.width
             assert size < y < slot.height
 

@@ -47,9 +47,9 @@ def test_the_rates_have_a_mean_of_three_per_cent_and_a_clear_best() -> None:
 
 def test_every_city_has_all_rates_and_in_a_slot_each_prefers_another_banner() -> None:
     assert set(WORLD) == {(slot.id, city) for slot in SLOTS for city in TENANT.cities}
-    for (slot, _), rates in WORLD.items():
+    for (name, _), rates in WORLD.items():
         assert sorted(rates.values()) == list(RATES)
-        assert set(rates) == {offer.id for offer in OFFERS[slot]}
+        assert set(rates) == {offer.id for offer in OFFERS[name]}
     for slot in SLOTS:
         assert len({best(WORLD[slot.id, city]) for city in TENANT.cities}) == 6
 
@@ -95,9 +95,11 @@ def test_a_cell_is_led_by_the_banner_chosen_most_of_late() -> None:
     wrong = next(banner for banner in WORLD[cell] if banner != right)
     board = Board(WORLD, 1_000)
     assert not board.leads(cell)
-    board.add({shown(cell, wrong): 700})
+    for _ in range(7):
+        board.add({shown(cell, wrong): 100})
     assert not board.leads(cell)
-    board.add({shown(cell, right): 300, shown(cell, wrong, Policy.HOLDOUT): 900})
+    for _ in range(3):
+        board.add({shown(cell, right): 40, shown(cell, wrong, Policy.HOLDOUT): 60})
     assert board.leads(cell)
     assert board.leading() == 1
 
@@ -121,7 +123,7 @@ def test_what_somebody_added_to_the_tenant_does_not_disturb() -> None:
 
 
 def test_the_table_fits_a_terminal_and_draws_each_city() -> None:
-    board = Board(WORLD, 2_000)
+    board = Board(WORLD, 40 * 12 * 4)
     for _ in range(40):
         board.add({shown(cell, best(rates)): 4 for cell, rates in WORLD.items()})
     lines = board.table(12.0)
@@ -233,7 +235,7 @@ def test_the_curl_line_raises_trials_by_one_and_the_traffic_is_counted_whole(
     where = {"BANNER_CONFIG": str(one.data.parent / "config.ini"), "BANNER_DATA_DIRECTORY": str(one.data)}
     where["BANNER_SERVER_PORT"] = str(one.port)
     assert demo.main([], where) == 0
-    ask, report = (line for line in capsys.readouterr().out.splitlines() if "curl" in line)
+    ask, report = (line for line in capsys.readouterr().out.splitlines() if line.startswith("  curl"))
     keys = read_keys(one.data / "demo.json")
     one.wait_until(lambda: paste(report).status == 200, "aware of the demo tenant")
     assert trials(one, keys[Role.READ]) == 0

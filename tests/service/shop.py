@@ -1,7 +1,6 @@
 """A tenant of a running service, and what the tests of the service ask for it."""
 
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 

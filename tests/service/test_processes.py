@@ -1,6 +1,7 @@
 """`python app.py` as an init system meets it: start, stop, crashes of every process, and what stands in the way."""
 
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -42,6 +43,11 @@ def test_a_stop_ends_every_process_and_is_no_error(service: StartService) -> Non
     assert len(service_pids) == 4
     assert running.stop() == 0
     assert not any(map(is_running, service_pids))
+
+
+def test_the_log_shows_times_in_its_zone(service: StartService) -> None:
+    first = service(log_time_zone="America/St_Johns").log().splitlines()[0]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]{12}-0[23]:30 INFO supervisor: .*", first)
 
 
 def test_ctrl_c_stops_it_as_cleanly(service: StartService) -> None:

@@ -11,7 +11,7 @@ import pytest
 from bandit.eligibility import Visit
 from bandit.model import CountRow, Seed, Slot
 from serving.cells import Cell, CellCache
-from serving.snapshot import Snapshot, SlotView
+from serving.snapshot import SlotView, Snapshot
 from serving.snapshot_file import SavedSnapshot, SnapshotFile
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore

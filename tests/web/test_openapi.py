@@ -112,4 +112,4 @@ def test_what_a_process_says_of_itself(side: Side) -> None:
 
 def test_the_page_says_what_a_value_may_be(side: Side) -> None:
     page = side.call("GET", "/docs", None).text
-    assert "served | viewed" in page and "list of string" in page and "default 0.005" in page
+    assert "served | viewed" in page and "list of id" in page and "default 0.005" in page
