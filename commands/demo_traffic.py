@@ -98,12 +98,13 @@ def _run(options: argparse.Namespace, keys: Keys) -> None:
 
 def introduction(log: LogRates, rates: Sequence[float]) -> str:
     """Where the click rates come from, to be honest about it."""
-    shown = ", ".join(f"{rate:.1%}" for rate in rates)
+    shown = " ".join(f"{rate:.1%}" for rate in rates)
     return f"""
-Simulated visitors with these click rates for the ten banners of a slot: {shown}.
-They are spread like those of {log.items} banners in a real log (examples/open_bandit), whose mean of {log.mean:.2%}
-would need hours: scaled to a mean of {MEAN_CTR:.0%}, the best at least {LEAD} times the second. Which banner has which
-rate differs from city to city, and the service is not told.
+Simulated visitors click the ten banners of a slot at these rates:
+  {shown}
+spread like those of {log.items} banners in a real log (examples/open_bandit). That log's mean of
+{log.mean:.2%} would need hours, so they are scaled to a mean of {MEAN_CTR:.0%}, the best at least {LEAD} times
+the second. Which banner has which rate differs by city; the service is not told.
 """
 
 

@@ -45,7 +45,8 @@ class Decision(NamedTuple):
     """What was chosen, and the proof."""
 
     choice: Choice
-    token: str
+    token: bytes
+    """ASCII."""
     recorded: bool
     """False when the journal could not take it: the banner is shown, and neither it nor its click counts."""
     served_at: str

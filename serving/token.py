@@ -71,7 +71,8 @@ def sign(token: Token, keyring: Keyring) -> str:
     """The token as text, signed with the keyring's signing key."""
     (impression, day, shard, policy, counted, propensity, customer, *names, referrer) = token
     where = place(*names)
-    return sign_parts(impression, day, shard, policy, counted, propensity, customer, where, referrer, keyring)
+    text = sign_parts(impression, day, shard, policy, counted, propensity, customer, where, referrer, keyring)
+    return text.decode("ascii")
 
 
 def sign_parts(
@@ -85,8 +86,8 @@ def sign_parts(
     where: bytes,
     referrer: str | None,
     keyring: Keyring,
-) -> str:
-    """Like sign, with tenant, slot, city and banner given as `place` encodes them."""
+) -> bytes:
+    """Like sign, in ASCII, with tenant, slot, city and banner given as `place` encodes them."""
     flags = _POLICY_NUMBERS[policy] | (_COUNTED if counted else 0)
     if customer is not None:
         flags |= _HAS_CUSTOMER
@@ -94,7 +95,7 @@ def sign_parts(
     head = _HEAD.pack(VERSION, key_id, flags, impression, day, shard, propensity, customer or _NO_CUSTOMER)
     body = head + where + _referrer(referrer or "")
     mac = hmac.digest(keyring.token_keys[key_id], body, "sha256")[:MAC_BYTES]
-    return binascii.b2a_base64(body + mac, newline=False).translate(_URL_SAFE, b"=").decode("ascii")
+    return binascii.b2a_base64(body + mac, newline=False).translate(_URL_SAFE, b"=")
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")

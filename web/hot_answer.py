@@ -21,8 +21,8 @@ def render(decision: Decision, base: str) -> bytes:
     return b'%b,%b%b","token":"%b","recorded":%b,"served_at":"%b"}' % (
         known,
         click_url,
-        token.encode(),
-        token.encode(),
+        token,
+        token,
         b"true" if recorded else b"false",
         served_at.encode(),
     )

@@ -1,6 +1,7 @@
 """Reading JSON from strangers: what a lenient parser would let through or stumble over is refused, with the reason."""
 
 import json
+from collections import Counter
 from typing import Any, NoReturn
 
 from web.errors import ApiError
@@ -45,8 +46,7 @@ def _check_nesting(text: str) -> None:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise _refusal("every name may stand once in an object", twice)
     return value
 

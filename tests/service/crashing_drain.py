@@ -1,4 +1,4 @@
-"""A drain that dies with SIGKILL at the worst moment: `python -m tests.service.crashing_drain journal store sink moment`.
+"""A drain that dies at the worst moment: `python -m tests.service.crashing_drain journal store sink moment`.
 
 The moments: `delivered`, when the sink has taken a batch and the mark has not moved; `marked`, when the mark of that
 batch has moved and the next batch is at hand; `never`, when it drains everything and ends.
@@ -25,6 +25,7 @@ class Forgetful(SqliteStore):
     def deliver(self, records: Sequence[Record]) -> list[Refusal]:
         with self._connections.writing() as connection:
             connection.execute("DELETE FROM positions")
+            connection.execute("DELETE FROM gaps")
         return super().deliver(records)
 
 

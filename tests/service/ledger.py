@@ -82,7 +82,8 @@ def complaints(ledger: Ledger, store: Path, customer_key: bytes) -> list[str]:
     for check in (
         _impressions(ledger, counted, customer_key),
         _feedback(ledger, counted),
-        _clicks(ledger, clicked),
+        _lost_clicks(ledger, clicked),
+        _invented_clicks(ledger, clicked),
         _sums("cell", cells, _expected(counted, lambda event: (event.policy, event.city))),
         _sums("referrer", by_referrer, _expected(counted, lambda event: (event.referrer or UNKNOWN,))),
         _order(cells | by_referrer),
@@ -114,11 +115,13 @@ def _feedback(ledger: Ledger, events: list[BannerEvent]) -> Iterator[str]:
             )
 
 
-def _clicks(ledger: Ledger, clicked: set[bytes]) -> Iterator[str]:
-    """Each acknowledged click is in the table, and none that was never sent. (Its key allows no second.)"""
-    tried = {impression for kind, impression in ledger.tried if kind == Kind.CLICKED}
+def _lost_clicks(ledger: Ledger, clicked: set[bytes]) -> Iterator[str]:
     acknowledged = {impression for kind, impression in ledger.acknowledged if kind == Kind.CLICKED}
     yield from (f"click {one.hex()} was acknowledged and is not counted" for one in acknowledged - clicked)
+
+
+def _invented_clicks(ledger: Ledger, clicked: set[bytes]) -> Iterator[str]:
+    tried = {impression for kind, impression in ledger.tried if kind == Kind.CLICKED}
     yield from (f"click {one.hex()} is counted and was never sent" for one in clicked - tried)
 
 

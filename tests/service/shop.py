@@ -1,5 +1,6 @@
 """A tenant of a running service, and what the tests of the service ask for it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +27,7 @@ class Shop:
         self.store = SqliteStore(service.store_path)
         self.keys: dict[str, str] = {}
         self._configure()
-        service.wait_until(lambda: self.every_worker(lambda: self.banner().status == 200), "serving the shop")
+        service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
     def _configure(self) -> None:
         self.store.put_tenant(TENANT, Tenant(TENANT, cities=dict.fromkeys(CITIES, ())))
@@ -41,8 +42,12 @@ class Shop:
         self.store.close()
         self.store = SqliteStore(self.service.store_path)
 
+    def is_known(self) -> bool:
+        """Whether a worker could serve; nothing is recorded."""
+        return self.banner(Role.READ, explain="1").status == 200
+
     @staticmethod
-    def every_worker(holds: Any) -> bool:
+    def every_worker(holds: Callable[[], bool]) -> bool:
         """Whether it holds for so many connections that no worker was left out."""
         return all(holds() for _ in range(MANY))
 

@@ -63,7 +63,7 @@ def chances(shop: Installation, city: str = "pune") -> dict[str, float]:
 
 
 def trials(shop: Installation, city: str = "pune") -> float:
-    return sum(row["trials"] for row in explained(shop, city).values())
+    return float(sum(row["trials"] for row in explained(shop, city).values()))
 
 
 def ask(shop: Installation, times: int, **query: str) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def ask(shop: Installation, times: int, **query: str) -> list[dict[str, Any]]:
 
 
 def share(answers: list[dict[str, Any]], banner: str) -> float:
-    return sum(answer["banner"] == banner for answer in answers) / len(answers)
+    return [answer["banner"] for answer in answers].count(banner) / len(answers)
 
 
 def five_sd(probability: float, times: int) -> float:
