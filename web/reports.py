@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from flask import Response
 
 from bandit import reports as measure
-from bandit.model import ClickRow, CountRow, Role, Slot, Tenant
+from bandit.city import index, recognise
+from bandit.model import OTHER, ClickRow, CountRow, Role, Slot, Tenant
 from bandit.reports import Group, ReportRow
 from bandit.zone import date_to_day, iso
 from web.admin import Json, banners_of, find_slot
@@ -132,8 +133,11 @@ def report_clicks(query: ClicksQuery) -> Json | Response:
 @requires(Role.READ)
 def report_unrecognised_cities(query: CitiesQuery) -> Json | Response:
     """City names no city of the tenant goes by, with their impressions; add them as aliases."""
-    found = context().store.unrecognised_cities(tenant_of_call(query.tenant).id)
-    rows = [{"city": city, "impressions": impressions} for city, impressions in found]
+    tenant = tenant_of_call(query.tenant)
+    known = index(tenant.cities)
+    found = context().store.unrecognised_cities(tenant.id)
+    # A name that was given to a city since is not unrecognised any more.
+    rows = [{"city": city, "impressions": seen} for city, seen in found if recognise(city, known) == OTHER]
     if query.format == "csv":
         return csv_answer("unrecognised-cities", ("city", "impressions"), rows)
     return {"rows": rows}

@@ -20,27 +20,26 @@ MANY = 60
 
 
 class Shop:
-    """The tenant `shop` with two slots of three banners, known to all workers."""
+    """A tenant with two slots of three banners, known to all workers."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, tenant: str = TENANT) -> None:
         self.service = service
-        self.store = SqliteStore(service.store_path)
+        self.tenant = tenant
         self.keys: dict[str, str] = {}
-        self._configure()
+        self._configure(SqliteStore(service.store_path))
         service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
-    def _configure(self) -> None:
-        self.store.put_tenant(TENANT, Tenant(TENANT, cities=dict.fromkeys(CITIES, ())))
+    def _configure(self, store: SqliteStore) -> None:
+        store.put_tenant(self.tenant, Tenant(self.tenant, cities=dict.fromkeys(CITIES, ())))
         for slot in SLOTS:
-            self.store.put_slot(TENANT, Slot(slot, half_life_days=None))
+            store.put_slot(self.tenant, Slot(slot, half_life_days=None))
             for banner in ("b1", "b2", "b3"):
-                self.store.put_banner(TENANT, Banner(slot, banner, "/b.png", f"https://shop.example/{banner}"))
+                store.put_banner(self.tenant, Banner(slot, banner, "/b.png", f"https://shop.example/{banner}"))
         for role in (Role.SERVER, Role.READ, Role.ADMIN):
-            key, text = new_key(TENANT, role, datetime.now(UTC))
-            self.store.put_key(key)
+            key, text = new_key(self.tenant, role, datetime.now(UTC))
+            store.put_key(key)
             self.keys[role] = text
-        self.store.close()
-        self.store = SqliteStore(self.service.store_path)
+        store.close()
 
     def is_known(self) -> bool:
         """Whether a worker could serve; nothing is recorded."""

@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -45,7 +44,6 @@ def test_whatever_is_killed_nothing_acknowledged_is_lost_or_counted_twice(
     assert complaints_about(ledger, running.data) == []
     assert status(running.data / "journal").dead_letters == 0
     # The kills hit something: requests were under way, and many others were not disturbed.
-    print(len(ledger.customers), len(ledger.impressions), sum(ledger.tried.values()), sum(ledger.acknowledged.values()))
     assert len(ledger.customers) > len(ledger.impressions) > 3000
     assert sum(ledger.tried.values()) > sum(ledger.acknowledged.values()) > 1000
 
@@ -93,7 +91,7 @@ def complaints_about(ledger: Ledger, data: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def undrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def undrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a ledger, and with data in whose journals most of it still is."""
     directory = tmp_path_factory.mktemp("undrained")
     running = Service(directory, workers=2)
@@ -106,7 +104,7 @@ def undrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         running.kill_group()
     finally:
         running.close()
-    yield directory
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +140,10 @@ def test_a_drain_that_dies_at_the_worst_moments_loses_and_repeats_nothing(draine
 
 
 @pytest.mark.parametrize(("sink", "complaint"), [("forgetful", "is counted 2 times"), ("hasty", "is not counted")])
-def test_a_broken_sink_under_the_same_kills_is_found_out(data: Path, ledger: Ledger, sink: str, complaint: str) -> None:
+def test_a_broken_sink_under_the_same_kills_is_found_out(
+    undrained: Path, tmp_path: Path, ledger: Ledger, sink: str, complaint: str
+) -> None:
+    data = copy_of(undrained / "data", tmp_path)
     drain_with(sink, data)
     assert complaint in "\n".join(complaints_about(ledger, data))
 

@@ -116,6 +116,15 @@ def test_unrecognised_cities_are_listed_with_their_traffic(measured: Side) -> No
     assert cells[0] == "city" and not any(cell.startswith("=") for cell in cells)
 
 
+def test_a_city_name_that_became_an_alias_is_no_longer_unrecognised(measured: Side) -> None:
+    rows = measured.get("/reports/unrecognised-cities", "read")["rows"]
+    alias = rows[0]["city"]
+    cities = measured.get("/admin/tenants/shop", "operator")["cities"]
+    measured.call("PATCH", "/admin/tenants/shop", "operator", json={"cities": {**cities, "pune": [alias]}})
+    left = measured.get("/reports/unrecognised-cities", "read")["rows"]
+    assert left == rows[1:]
+
+
 def test_a_report_as_csv_has_the_same_rows(measured: Side) -> None:
     path = "/reports/banner?slot=home&to=2026-02-02"
     answer = measured.call("GET", f"{path}&format=csv", "read")
