@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Callable
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -120,11 +121,11 @@ def _optional_text(value: str | None) -> bytes:
 
 def encode(event: BannerEvent) -> bytes:
     """Avro binary, without any framing."""
-    return encode_unstamped(event) + stamp(event.shard, event.journal, event.sequence)
+    return encode_unstamped(event) + stamper(event.shard, event.journal)(event.sequence)
 
 
 def encode_unstamped(event: BannerEvent) -> bytes:
-    """All fields but the last three; `stamp` adds those when the journal knows them."""
+    """All fields but the last three; a `stamper` adds those when the journal knows them."""
     return Stencil.of(event).fill(
         event.impression_id,
         event.day,
@@ -191,12 +192,18 @@ class Stencil(NamedTuple):
         )
 
 
-def stamp(shard: int, journal: int, sequence: int) -> bytes:
-    """Where the event stands in the log it is counted from."""
-    n = sequence << 1
-    if 1 << 14 <= n < 1 << 21:  # _long, unrolled for what most sequences take
-        return _known_long(shard) + _known_long(journal) + bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
-    return _known_long(shard) + _known_long(journal) + _long(sequence)
+@lru_cache(maxsize=1024)
+def stamper(shard: int, journal: int) -> Callable[[int], bytes]:
+    """From a sequence to where the event stands in the log it is counted from: the last three fields."""
+    prefix = _long(shard) + _long(journal)
+
+    def stamp(sequence: int) -> bytes:
+        n = sequence << 1
+        if 1 << 14 <= n < 1 << 21:  # _long, unrolled for what most sequences take
+            return prefix + bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
+        return prefix + _long(sequence)
+
+    return stamp
 
 
 def decode(payload: bytes) -> BannerEvent:

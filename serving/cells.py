@@ -71,20 +71,29 @@ class Cell:
     clicks: float
     requests: int = 0
     used_us: int = 0
-    _choices: dict[tuple[int, Policy], Choice] = field(default_factory=dict)
+    _drawn: dict[int, Choice] = field(default_factory=dict)
+    _held_out: dict[int, Choice] = field(default_factory=dict)
 
-    def choice(self, index: int, policy: Policy) -> Choice:
-        """The banner at this index, chosen by this policy."""
-        known = self._choices.get((index, policy))
+    def draw(self, random_number: float) -> Choice:
+        """The banner that a uniform draw from [0, 1) falls on."""
+        index = draw(self.cumulative, random_number)
+        known = self._drawn.get(index)
         if known is None:
-            known = self._choices[(index, policy)] = self._make_choice(index, policy)
+            known = self._make_choice(index, self.policy, self.reason, self.probabilities[index])
+            self._drawn[index] = known
         return known
 
-    def _make_choice(self, index: int, policy: Policy) -> Choice:
+    def draw_for_holdout(self, random_number: float) -> Choice:
+        """One of the banners, each with the same probability."""
+        count = len(self.banners)
+        index = int(random_number * count)
+        known = self._held_out.get(index)
+        if known is None:
+            known = self._held_out[index] = self._make_choice(index, Policy.HOLDOUT, Reason.HOLDOUT, 1 / count)
+        return known
+
+    def _make_choice(self, index: int, policy: Policy, reason: Reason, propensity: float) -> Choice:
         banner, knowledge = self.banners[index], self.knowledge
-        is_holdout = policy is Policy.HOLDOUT
-        reason = Reason.HOLDOUT if is_holdout else self.reason
-        propensity = 1 / len(self.banners) if is_holdout else self.probabilities[index]
         names = (knowledge.tenant.id, knowledge.slot.id, self.visit.city, banner.id)
         like = BannerEvent(
             Kind.SERVED, b"", *names, policy, 0, 0, 0, propensity, reason, "", platform=self.visit.platform
@@ -92,10 +101,6 @@ class Cell:
         return Choice(
             knowledge.slot, self.visit.city, banner, policy, reason, propensity, Stencil.of(like), place(*names)
         )
-
-    def index_of(self, random_number: float) -> int:
-        """The banner that a uniform draw from [0, 1) falls on."""
-        return draw(self.cumulative, random_number)
 
     def is_stale(self) -> bool:
         """Whether its city's evidence moved on enough to compute again."""
@@ -203,10 +208,11 @@ class CellCache:
                 cell.requests //= 2
 
     def _put(self, cell: Cell) -> Cell:
-        if len(self._cells) >= self._max_cells:
+        key = (cell.knowledge, cell.visit)
+        if key not in self._cells and len(self._cells) >= self._max_cells:
             oldest = list(self._cells.items())
             oldest.sort(key=lambda item: item[1].used_us)
-            for key, _ in oldest[: self._max_cells // 10 + 1]:
-                self._cells.pop(key, None)
-        self._cells[(cell.knowledge, cell.visit)] = cell
+            for oldest_key, _ in oldest[: self._max_cells // 10 + 1]:
+                self._cells.pop(oldest_key, None)
+        self._cells[key] = cell
         return cell

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
-from bandit.event import stamp
-from bandit.model import OTHER, Policy, Verdict
+from bandit.event import stamper
+from bandit.model import OTHER, Verdict
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.snapshot import SlotView, Snapshot
@@ -68,6 +68,7 @@ class Decider:
     ) -> None:
         self._snapshot = snapshot
         self._journal = journal
+        self._stamp = stamper(SHARD, journal.id)
         self._keyring = keyring
         self._judge = judge
         self._rng = rng
@@ -121,13 +122,13 @@ class Decider:
         if holdout_share and cell.is_open:
             unit = random_number() if digest is None else holdout_unit(digest)
             if unit < holdout_share:
-                return cell.choice(int(random_number() * len(cell.banners)), Policy.HOLDOUT)
-        return cell.choice(cell.index_of(random_number()), cell.policy)
+                return cell.draw_for_holdout(random_number())
+        return cell.draw(random_number())
 
     def _record(self, body: bytes) -> bool:
-        journal = self._journal
+        stamp = self._stamp
         try:
-            journal.append(SHARD, lambda sequence: body + stamp(SHARD, journal.id, sequence))
+            self._journal.append(SHARD, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True

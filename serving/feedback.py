@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bandit.event import BannerEvent, encode_unstamped, stamp
+from bandit.event import BannerEvent, encode_unstamped, stamper
 from bandit.model import Banner, Kind
 from serving.keyring import Keyring
 from serving.snapshot import Snapshot
@@ -57,8 +57,8 @@ class Feedback:
                 token.referrer,
             )
         )
-        journal = self._journal
-        journal.append(shard, lambda sequence: body + stamp(shard, journal.id, sequence))
+        stamp = stamper(shard, self._journal.id)
+        self._journal.append(shard, lambda sequence: body + stamp(sequence))
 
     def landing(self, token: Token) -> Banner | None:
         """Where a click on this impression leads: its banner, else the slot's default, else nowhere."""

@@ -1,12 +1,13 @@
 """The signed proof of an impression: everything that says where its view and click will count.
 
 `base64url(version, key id, flags, impression id, day, shard, propensity, customer, tenant, slot, city, banner,
-referrer | HMAC-SHA256 cut to 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a
+referrer | keyed BLAKE2b of all that, 16 bytes)`. Nobody without a token key can make one, change one, or spell one in a
 second way.
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
 import struct
 from functools import lru_cache
@@ -94,21 +95,33 @@ def sign_parts(
     key_id = keyring.signing_key
     head = _HEAD.pack(VERSION, key_id, flags, impression, day, shard, propensity, customer or _NO_CUSTOMER)
     body = head + where + _referrer(referrer or "")
-    mac = hmac.digest(keyring.token_keys[key_id], body, "sha256")[:MAC_BYTES]
-    return binascii.b2a_base64(body + mac, newline=False).translate(_URL_SAFE, b"=")
+    signed = body + mac(keyring.token_keys[key_id], body)
+    return binascii.b2a_base64(signed, newline=False).translate(_URL_SAFE, b"=")
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
+def mac(key: bytes, body: bytes) -> bytes:
+    """The keyed BLAKE2b (RFC 7693) of the body, 16 bytes."""
+    state = _keyed(key).copy()
+    state.update(body)
+    return state.digest()
+
+
+@lru_cache(maxsize=256)
+def _keyed(key: bytes) -> "hashlib.blake2b":
+    return hashlib.blake2b(key=key, digest_size=MAC_BYTES, person=b"banner token")
+
+
 def verify(text: str, keyring: Keyring) -> Token:
     """What the token says; NotOurToken unless a live key signed exactly this text."""
     raw = _decode(text)
-    body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+    body, found = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
     if len(body) < _HEAD.size or body[0] != VERSION:
         raise NotOurToken
     key = keyring.token_keys.get(body[1])
-    if key is None or not hmac.compare_digest(hmac.digest(key, body, "sha256")[:MAC_BYTES], mac):
+    if key is None or not hmac.compare_digest(mac(key, body), found):
         raise NotOurToken
     return _parse(body)
 

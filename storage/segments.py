@@ -24,6 +24,7 @@ MAGIC = 0xFE4A42F5
 
 HEADER = Struct("<IIIH")
 _CHECKED = Struct("<IH")
+_header, _checked = HEADER.pack, _CHECKED.pack
 _MAGIC_BYTES = MAGIC.to_bytes(4, "little")
 
 _CHUNK_BYTES = MAX_PAYLOAD_BYTES + (64 << 10)
@@ -45,8 +46,8 @@ class Chunk(NamedTuple):
 def frame(shard: int, payload: bytes) -> bytes:
     """The record as it stands in a segment."""
     length = len(payload)
-    crc = crc32(payload, crc32(_CHECKED.pack(length, shard)))
-    return HEADER.pack(MAGIC, length, crc, shard) + payload
+    crc = crc32(payload, crc32(_checked(length, shard)))
+    return _header(MAGIC, length, crc, shard) + payload
 
 
 def read(path: Path, offset: int, max_records: int, *, live: bool) -> Chunk:

@@ -69,11 +69,11 @@ class BannerApplication(OpenAPI):
         self.door = door
         self.config["PROVIDE_AUTOMATIC_OPTIONS"] = False
 
-    def wsgi_app(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        """Hot calls before a request context exists, the rest the usual way."""
-        if self.door_first and self.door.handles(environ.get("PATH_INFO", "")):
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        """Hot calls before Flask knows of a request, the rest the usual way."""
+        if self.door_first and self.door.handles(environ["PATH_INFO"]):
             return self.door.wsgi(environ, start_response)
-        return super().wsgi_app(environ, start_response)
+        return super().__call__(environ, start_response)
 
     @cached_property
     def description(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class _Rest(PathConverter):
 
 
 def _add_hot_calls(app: BannerApplication) -> None:
-    """The same door behind Flask's routing, for an entry that does not pass wsgi_app."""
+    """The same door behind Flask's routing, for an entry that does not call the application itself."""
 
     @requires("public")  # the door looks at the key itself
     def hot_call(**_: str) -> flask.Response:

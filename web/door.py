@@ -36,6 +36,7 @@ METHODS = {
     "/go": ("GET", "HEAD"),
 }
 RETRY_AFTER_SECONDS = 5
+_WHOLE_PATHS = frozenset(METHODS) - {"/go"}
 # Looking up a member of an enum costs as much as a dictionary in Python 3.11, hence names for those of the hot calls.
 _MAY_ASK = (Role.SERVE, Role.SERVER)
 _MAY_EXPLAIN = (Role.READ, Role.ADMIN)
@@ -73,7 +74,7 @@ class Door:
     @staticmethod
     def handles(path: str) -> bool:
         """Whether a path is one of the hot calls."""
-        return (path in METHODS and path != "/go") or path.startswith("/go/")
+        return path in _WHOLE_PATHS or path.startswith("/go/")
 
     def wsgi(self, environ: Mapping[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """A WSGI application for the paths it handles."""
@@ -84,7 +85,7 @@ class Door:
     def answer(self, request: Request) -> Response:
         """Answer a hot call; every error comes back as a response."""
         started = time.perf_counter()
-        call = "/go" if request.path.startswith("/go/") else request.path
+        call = request.path if request.path in _WHOLE_PATHS else "/go"
         try:
             response = self._dispatch(call, request)
         except ApiError as error:

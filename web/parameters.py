@@ -12,6 +12,7 @@ from serving.token import MAX_LENGTH
 from web.errors import ApiError
 
 MAX_EVENTS = 500
+MAX_KNOWN_PAIRS = 10_000
 _ID = re.compile(ID_PATTERN[1:-1])
 
 
@@ -56,6 +57,8 @@ class Parameter:
     type: Type
     help: str
     required: bool = False
+    recurs: bool = False
+    """The same few values come again and again, so that a pair once found right need not be checked again."""
 
     def refusal(self) -> ApiError:
         """The error for a value that is not right."""
@@ -68,6 +71,8 @@ class Table(dict[str, Parameter]):
     def __init__(self, *parameters: Parameter) -> None:
         super().__init__({parameter.name: parameter for parameter in parameters})
         self.required = tuple(parameter for parameter in parameters if parameter.required)
+        self.known_pairs: dict[str, tuple[str, str]] = {}
+        """`name=value` as sent -> what it means."""
 
 
 USER_AGENT = Parameter("user_agent", _text(512), "The visitor's User-Agent; only with a server key.")
@@ -75,12 +80,12 @@ CLIENT_IP = Parameter("client_ip", ADDRESS, "The visitor's address; only with a 
 TOKEN = Parameter("token", _text(MAX_LENGTH), "The token of the impression.", required=True)
 
 BANNER = Table(
-    Parameter("slot", ID, "The place on the page.", required=True),
-    Parameter("city", _text(64), "The visitor's city, as people write it. An unknown one counts as _other."),
+    Parameter("slot", ID, "The place on the page.", required=True, recurs=True),
+    Parameter("city", _text(64), "The visitor's city, as people write it. An unknown one counts as _other.", recurs=True),
     Parameter("customer_id", _text(128), "Your id of the visitor; only a keyed hash is kept."),
-    Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours."),
-    Parameter("platform", ID, "One of the slot's platforms; its first one when absent."),
-    Parameter("segment", ID, "One of the tenant's visitor segments."),
+    Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
+    Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
+    Parameter("segment", ID, "One of the tenant's visitor segments.", recurs=True),
     USER_AGENT,
     CLIENT_IP,
     Parameter("explain", FLAG, "1 with a read key: show how the choice is made, choose and record nothing."),
@@ -93,21 +98,31 @@ EVENT = Table(Parameter("kind", KIND, "What happened.", required=True), *FEEDBAC
 def parse_query(query: str, table: Table) -> dict[str, str]:
     """The parameters of a query string; an empty value counts as absent. Raises ApiError (400)."""
     values: dict[str, str] = {}
+    known_pairs = table.known_pairs
     for pair in query.split("&") if query else ():
-        name, _, value = pair.partition("=")
-        if "%" in pair or "+" in pair:
-            name, value = _unquote(name), _unquote(value)
-        parameter = table.get(name)
-        if parameter is None:
-            raise _no_such(name, table)
+        name, value = known_pairs.get(pair) or _parse_pair(pair, table)
         if name in values:
             raise ApiError(400, "repeated", f"{name} may be given once", name)
         if value:
-            if not parameter.type.accepts(value):
-                raise parameter.refusal()
             values[name] = value
     _check_required(values, table)
     return values
+
+
+def _parse_pair(pair: str, table: Table) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    if "%" in pair or "+" in pair:
+        name, value = _unquote(name), _unquote(value)
+    parameter = table.get(name)
+    if parameter is None:
+        raise _no_such(name, table)
+    if value and not parameter.type.accepts(value):
+        raise parameter.refusal()
+    if parameter.recurs:
+        if len(table.known_pairs) >= MAX_KNOWN_PAIRS:
+            table.known_pairs.clear()
+        table.known_pairs[pair] = name, value
+    return name, value
 
 
 def parse_body(value: object, table: Table) -> dict[str, str]:

@@ -16,7 +16,7 @@ TENANT = "shop"
 CITIES = ("pune", "mumbai", "new-delhi")
 SLOTS = ("home", "cart")
 MANY = 60
-"""So many fresh connections leave one of four workers out in fewer than one case of ten million."""
+"""So many fresh connections leave one of four workers out in fewer than one case of a million."""
 
 
 class Shop:

@@ -62,7 +62,7 @@ def test_a_token_posted_a_hundred_times_at_once_counts_one_click(shop: Shop) -> 
         event for event in events(shop.service.store_path) if (event.tenant, event.kind) == (shop.tenant, Kind.CLICKED)
     ]
     assert len(clicks) == 100
-    assert len({event.journal for event in clicks}) == WORKERS
+    assert len({event.journal for event in clicks}) == WORKERS  # missing one is a chance of 10^-12
 
 
 # --- nobody can make or change a token ---
