@@ -137,7 +137,8 @@ class Drain:
     """From the journal into the store."""
 
     batch_records: int = _number(2_000, "Events in one transaction at most.", 1, 100_000)
-    idle_ms: int = _number(20, "Pause when there was nothing to do.", 1, 10_000)
+    idle_ms: int = _number(200, "Pause after a transaction that was not full.", 1, 10_000)
+    cpu_share: float = _number(0.2, "Share of a core it takes while the journal is less than a quarter full.", 0.01, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class ZoneClock:
     def __init__(self, zone: str) -> None:
         self.zone = zone
         self._day = (0, 0, 0)
-        self._second = (-1, "", "")
+        self._second = (-1, "")
 
     def day(self, us: int) -> int:
         """Same as day_of(us, zone)."""
@@ -55,12 +55,12 @@ class ZoneClock:
     def iso(self, us: int) -> str:
         """Same as iso(us, zone)."""
         second, fraction = divmod(us, SECOND_US)
-        known, prefix, offset = self._second
+        known, form = self._second
         if second != known:
             text = iso(second * SECOND_US, self.zone)
-            prefix, offset = text[:19], text[26:]
-            self._second = (second, prefix, offset)
-        return f"{prefix}.{fraction:06d}{offset}"
+            form = f"{text[:20]}%06d{text[26:]}"
+            self._second = (second, form)
+        return form % fraction
 
 
 @cache

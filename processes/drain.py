@@ -18,6 +18,10 @@ SERVING_FIRST = 10
 """Lower priority than the workers: on a busy machine banners are not slower because clicks are being counted."""
 
 
+HURRY_PART = 4
+"""Once this part of the journal's room is used the drain works as fast as it can."""
+
+
 class _Sink(EventSink):
     """Opens the store when it can, so that the drain is alive, and waits, while the store is not."""
 
@@ -50,6 +54,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
             stop=stop,
             batch_records=settings.drain.batch_records,
             idle_seconds=settings.drain.idle_ms / 1000,
+            cpu_share=settings.drain.cpu_share,
+            hurry_bytes=(settings.journal.max_mib << 20) // HURRY_PART,
         )
         pool.submit(
             keep_pruned,

@@ -37,10 +37,15 @@ def drain(
     stop: threading.Event,
     batch_records: int = 2000,
     idle_seconds: float = 0.02,
+    cpu_share: float = 1.0,
+    hurry_bytes: int = 0,
     finish_seconds: float = 10.0,
     clock: Callable[[], float] = time.time,
 ) -> None:
     """Deliver until `stop` is set, then what is there by then, for at most finish_seconds.
+
+    It takes at most cpu_share of a core for as long as less than hurry_bytes wait, so that a rush is served at full
+    speed and counted a little later.
 
     Waits while another drain works on the directory. A sink that is unavailable is tried again, after 0.1 s at first
     and 5 s at last; a segment that cannot be read holds up its own journal only. Any other error of the sink ends the
@@ -53,9 +58,25 @@ def drain(
         delete_orphans(directory)
         worker = _Drain(directory, sink, stop, batch_records, clock)
         try:
-            worker.run(idle_seconds, finish_seconds)
+            worker.run(_Pace(idle_seconds, cpu_share, hurry_bytes), finish_seconds)
         finally:
             worker.tell()
+
+
+class _Pace(NamedTuple):
+    """When to deliver again."""
+
+    idle_seconds: float
+    cpu_share: float
+    hurry_bytes: int
+
+    def rest_seconds(self, worked_seconds: float, backlog_bytes: int, *, is_more: bool) -> float:
+        """How long to wait after this much processor time."""
+        # Also after a few records: many small transactions would cost the web workers their core.
+        rest = 0.0 if is_more else self.idle_seconds
+        if backlog_bytes >= self.hurry_bytes:
+            return rest
+        return max(rest, worked_seconds / self.cpu_share - worked_seconds)
 
 
 class _Interrupted(Exception):
@@ -97,12 +118,13 @@ class _Drain:
         self._undeletable: set[Path] = set()
         self._last_journal = ""
 
-    def run(self, idle_seconds: float, finish_seconds: float) -> None:
+    def run(self, pace: _Pace, finish_seconds: float) -> None:
         with suppress(_Interrupted):
             while not self._stop.is_set():
-                if not self._round():
-                    # Also after a few records: many small transactions would cost the web workers their core.
-                    self._stop.wait(idle_seconds)
+                started = time.thread_time()
+                is_more = self._round()
+                worked = time.thread_time() - started
+                self._stop.wait(pace.rest_seconds(worked, self._status.backlog_bytes, is_more=is_more))
             deadline = time.monotonic() + finish_seconds
             while time.monotonic() < deadline and self._round():
                 pass

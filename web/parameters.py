@@ -81,7 +81,9 @@ TOKEN = Parameter("token", _text(MAX_LENGTH), "The token of the impression.", re
 
 BANNER = Table(
     Parameter("slot", ID, "The place on the page.", required=True, recurs=True),
-    Parameter("city", _text(64), "The visitor's city, as people write it. An unknown one counts as _other.", recurs=True),
+    Parameter(
+        "city", _text(64), "The visitor's city, as people write it. An unknown one counts as _other.", recurs=True
+    ),
     Parameter("customer_id", _text(128), "Your id of the visitor; only a keyed hash is kept."),
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
     Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
