@@ -82,7 +82,7 @@ TOKEN = Parameter("token", _text(MAX_LENGTH), "The token of the impression.", re
 BANNER = Table(
     Parameter("slot", ID, "The place on the page.", required=True, recurs=True),
     Parameter(
-        "city", _text(64), "The visitor's city, as people write it. An unknown one counts as _other.", recurs=True
+        "city", _text(64), "The visitor's city as people write it; an unknown one counts as _other.", recurs=True
     ),
     Parameter("customer_id", _text(128), "Your id of the visitor; only a keyed hash is kept."),
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
