@@ -30,7 +30,7 @@ bench: environment-dev ## measure speed and memory against a bare Flask hello-wo
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)
 
-restore: environment ## put an archive back while the service is stopped: FROM=backups/x.tar.gz
+restore: environment ## put an archive back while the service is stopped: FROM=backups/x.tar.gz; ARGS=--force over data
 	@$(PYTHON_IN_VENV) -m commands.restore $(FROM) $(ARGS)
 
 clean: ## remove the environment and all caches; data/ and backups/ stay

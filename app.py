@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from web.worker import Worker
 
 SWITCH_SECONDS = 0.0005
+BUSY_SECONDS = 0.5
+"""How long a change of configuration waits for its turn to write: the worker's requests for banners wait with it."""
 COMMANDS = {
     "serve": "run the drain and the web server, and restart whichever ends (the default)",
     "web": "run the web server alone",
@@ -63,7 +65,7 @@ def create_app(settings: Settings) -> "Flask":
 
     # A request that lets the journal's write run would else wait up to 5 ms for its turn after a background thread.
     sys.setswitchinterval(SWITCH_SECONDS)
-    store = SqliteStore(settings.paths.database)
+    store = SqliteStore(settings.paths.database, busy_seconds=BUSY_SECONDS)
     worker = create_worker(settings, store)
     worker.start()
     Finalize(None, worker.stop, exitpriority=10)
@@ -171,11 +173,16 @@ def _web(settings: Settings) -> int:
 
 def _drain(settings: Settings) -> int:
     from processes import drain
+    from storage.sqlite_schema import SchemaVersionError
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    drain.run(settings, stop)
+    try:
+        drain.run(settings, stop)
+    except (SchemaVersionError, OSError) as error:
+        print(f"the drain cannot run: {error}", file=sys.stderr)
+        return CANNOT_RUN
     return 0
 
 

@@ -81,7 +81,7 @@ class Server:
         "networks in CIDR form, separated by commas",
     )
     city_header: str = _pattern(
-        "Request header in which a trusted proxy names the visitor's city; empty: none.",
+        "Header with the city of requests that name none. Anybody is believed, so your proxy must set or remove it.",
         "a header name such as X-City, or empty",
         r"[A-Za-z0-9-]{1,64}",
     )
@@ -162,8 +162,12 @@ class Learning:
 class Limits:
     """What still counts as a person."""
 
-    impressions_per_minute: int = _number(600, "Counted impressions of one visitor of a tenant.", 1, 1_000_000)
-    clicks_per_minute: int = _number(120, "Counted clicks and views of one visitor of a tenant.", 1, 1_000_000)
+    impressions_per_minute: int = _number(
+        600, "Counted impressions of one visitor of a tenant; each worker allows its share.", 1, 1_000_000
+    )
+    clicks_per_minute: int = _number(
+        120, "Counted clicks and views of one visitor of a tenant; each worker allows its share.", 1, 1_000_000
+    )
     too_fast_ms: int = _number(200, "A click sooner after its impression does not count.", 0, 60_000)
 
 

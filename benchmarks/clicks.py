@@ -17,6 +17,7 @@ from serving.keyring import Keyring
 from serving.token import Token, impression_id, sign
 
 CLICKS_PER_SECOND = 300
+BATCHES_PER_SECOND = 30
 
 
 def tokens(keyring: Keyring, content: Content, rng: random.Random) -> Iterator[str]:
@@ -66,8 +67,9 @@ def trickle(host: str, port: int, key: str, source: Iterator[str]) -> Iterator[N
 
 def _report(connection: HTTPConnection, key: str, source: Iterator[str], stop: threading.Event) -> None:
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    while not stop.wait(1):
-        events = [{"kind": "click", "token": token} for token in islice(source, CLICKS_PER_SECOND)]
+    while not stop.wait(1 / BATCHES_PER_SECOND):
+        some = islice(source, CLICKS_PER_SECOND // BATCHES_PER_SECOND)
+        events = [{"kind": "click", "token": token} for token in some]
         connection.request("POST", "/events", json.dumps({"events": events}), headers)
         connection.getresponse().read()
     connection.close()

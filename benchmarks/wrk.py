@@ -9,7 +9,8 @@ from typing import NamedTuple
 SCRIPT = Path(__file__).with_name("load.lua")
 THREADS = 1
 """One keeps several servers of ours busy."""
-CONNECTIONS = 32
+CONNECTIONS = 64
+"""So many that the server, and not the wait for the next request, sets the pace."""
 INSTALL = "wrk is missing, and nothing was measured. Debian and Ubuntu: apt install wrk; macOS: brew install wrk"
 
 

@@ -3,7 +3,8 @@
     python -m commands.forget_customer --tenant T --customer ID
 
 Clicks and events keep only a keyed hash of a customer. It is removed from the store. Segments of the journal hold it
-until they are full or their worker ends, and backups hold what they were made of.
+until they are full or their worker ends, and backups hold what they were made of. Dead letters are left as they are;
+while any may name the customer, this says so and ends with 1.
 
 Exit codes: 0 done, 1 something may be left, 2 the settings are wrong.
 """
@@ -15,15 +16,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bandit.event import UndecodableEvent, decode
 from serving.keyring import Keyring, customer_digest
 from serving.secret_file import SecretFileError, keyring, load_or_create
+from serving.token import CUSTOMER_BYTES
 from settings import Settings, SettingsError, load
-from storage.base import StoreUnavailable
-from storage.drain import backlog_bytes, is_alive
+from storage.base import Refusal, StoreUnavailable
+from storage.drain_status import backlog_bytes, is_alive
+from storage.refused import dead_letter_files, dead_letters_lock, read_refusals
 from storage.sqlite import SqliteStore
 
-STORED_BYTES = 8
-"""Of the digest; the rest only places the customer in or out of the holdout and is never stored."""
 WAIT_SECONDS = 15.0
 
 
@@ -32,8 +34,8 @@ class CannotForget(Exception):
 
 
 def forget(settings: Settings, tenant: str, customer_id: str, say: Callable[[str], object]) -> None:
-    """Raises CannotForget, StoreUnavailable or SecretFileError."""
-    customer = customer_digest(_keys(settings).customer_key, tenant, customer_id)[:STORED_BYTES]
+    """Raises CannotForget, StoreUnavailable, SecretFileError or OSError."""
+    customer = customer_digest(_keys(settings).customer_key, tenant, customer_id)[:CUSTOMER_BYTES]
     store = SqliteStore(settings.paths.database)
     try:
         if tenant not in store.configuration().tenants:
@@ -47,6 +49,29 @@ def forget(settings: Settings, tenant: str, customer_id: str, say: Callable[[str
             "the journal still holds events that are not delivered, maybe some of this customer. Start the service, or "
             "`python app.py drain`, and run this again"
         )
+    _check_dead_letters(settings.paths.journal, tenant, customer)
+
+
+def _check_dead_letters(journal: Path, tenant: str, customer: bytes) -> None:
+    """Called last, since a delivery may have added some."""
+    if not dead_letter_files(journal):
+        return
+    with dead_letters_lock(journal):
+        refusals = (one for path in dead_letter_files(journal) for one in read_refusals(path))
+        left = sum(_may_name(refusal, tenant, customer) for refusal in refusals)
+    if left:
+        raise CannotForget(
+            f"{left} dead letters in {journal} name this customer or cannot be read. Replay them (python -m "
+            "storage.dead_letters replay) or delete the .dead files that hold them, and run this again"
+        )
+
+
+def _may_name(refusal: Refusal, tenant: str, customer: bytes) -> bool:
+    try:
+        event = decode(refusal.record.payload)
+    except UndecodableEvent:
+        return True
+    return (event.tenant, event.customer) == (tenant, customer)
 
 
 def _keys(settings: Settings) -> Keyring:
@@ -77,7 +102,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (CannotForget, StoreUnavailable, SecretFileError) as error:
+    except (CannotForget, StoreUnavailable, SecretFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -18,7 +18,8 @@ from pathlib import Path
 from commands.archive import ArchiveError, unpack
 from data_directory import DirectoryInUse, Paths
 from settings import SettingsError, load
-from storage.drain import is_alive
+from storage.drain_status import is_alive
+from storage.segment_files import is_held
 
 SET_ASIDE = "before-restore-"
 STAGE = "restoring"
@@ -32,8 +33,7 @@ def restore(paths: Paths, archive: Path, now: datetime, *, force: bool, say: Cal
     """Raises NotEmpty, DirectoryInUse, ArchiveError or OSError, and then nothing was replaced."""
     paths.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with paths.alone():
-        if is_alive(paths.journal):
-            raise DirectoryInUse(f"a drain works on {paths.journal}; stop it first")
+        _refuse_while_in_use(paths)
         present = list(_content(paths))
         if present and not force:
             raise NotEmpty(f"{paths.data} holds {present[0].name} already; --force moves what is there aside")
@@ -45,6 +45,16 @@ def restore(paths: Paths, archive: Path, now: datetime, *, force: bool, say: Cal
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     say(f"{len(files)} files restored into {paths.data}")
+
+
+def _refuse_while_in_use(paths: Paths) -> None:
+    """Workers under another WSGI server, and seeding jobs, do not hold the lock of the service."""
+    if is_alive(paths.journal):
+        raise DirectoryInUse(f"a drain works on {paths.journal}; stop it first")
+    if any(map(is_held, paths.journal.glob("*.seg"))):
+        raise DirectoryInUse(f"a web worker writes to {paths.journal}; stop its server first")
+    if any(map(is_held, paths.jobs.glob("*/alive"))):
+        raise DirectoryInUse(f"a seeding job runs in {paths.jobs}; wait until it has ended")
 
 
 def _content(paths: Paths) -> Iterator[Path]:

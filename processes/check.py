@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from settings import Settings
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
+from storage.sqlite_schema import SchemaVersionError
 
 
 def report(settings: Settings) -> Iterator[str]:
@@ -22,8 +23,9 @@ def store_problem(settings: Settings) -> str | None:
         return f"there is no store at {path} yet; the first start makes it"
     store = SqliteStore(path)
     try:
+        store.check_version()
         store.configuration_version()
-    except StoreUnavailable as error:
+    except (StoreUnavailable, SchemaVersionError) as error:
         return f"the store at {path} cannot be used: {error}"
     finally:
         store.close()

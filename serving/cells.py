@@ -47,8 +47,8 @@ class Choice:
     stencil: Stencil
     where: bytes
     """Tenant, slot, city and banner as a token holds them."""
-    rendered: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
-    """For whoever answers with it: the constant parts of the answer, by base URL."""
+    rendered: list[bytes] = field(default_factory=list)
+    """For whoever answers with it: the parts that every answer has in common, once there was one."""
 
 
 @dataclass(slots=True)

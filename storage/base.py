@@ -25,6 +25,10 @@ class StoreUnavailable(Exception):
     """The store cannot be reached or cannot be written now; the same call may succeed later."""
 
 
+class Conflict(Exception):
+    """The configuration was changed since it was read; nothing was written."""
+
+
 class Record(NamedTuple):
     """One journaled record."""
 
@@ -56,13 +60,18 @@ class EventSink(ABC):
         """Take all records, in order, for good; return those that can never be taken.
 
         May be called again with records it already took (the drain was killed before it moved its mark): each
-        counts once all the same, recognised by its journal and sequence. Raises StoreUnavailable when nothing was
+        counts once all the same, recognised by its journal and sequence. Refuses the accepted views and clicks whose
+        claims may have been pruned: they might count a second time. Raises StoreUnavailable when nothing was
         taken and the batch should be tried again.
         """
 
 
 class Store(ABC):
-    """Configuration, seeds, counts and clicks of all tenants."""
+    """Configuration, seeds, counts and clicks of all tenants.
+
+    A put_* with `expected_version` raises Conflict, and changes nothing, unless that is the configuration's version at
+    the moment of writing. So whoever took the version first, then read, and passes it, overwrites no other's change.
+    """
 
     @abstractmethod
     def configuration_version(self) -> int:
@@ -73,32 +82,42 @@ class Store(ABC):
         """Everything but seeds, in one consistent read."""
 
     @abstractmethod
-    def put_tenant(self, tenant: str, value: Tenant) -> None:
-        """Create or replace."""
+    def put_tenant(self, tenant: str, value: Tenant, *, expected_version: int | None = None) -> None:
+        """Create or replace. Raises Conflict."""
 
     @abstractmethod
     def delete_tenant(self, tenant: str) -> bool:
-        """Remove the tenant with its keys, slots, banners and seeds; counts and events stay. False if absent."""
+        """Remove the tenant with its keys, slots, banners and seeds; counts and events stay, so its id is not free for
+        another. False if absent."""
 
     @abstractmethod
-    def put_key(self, key: ApiKey) -> None:
-        """Create or replace."""
+    def tenant_was_used(self, tenant: str) -> bool:
+        """Whether a tenant of this id was ever deleted or has counts (its id must not be reused)."""
+
+    @abstractmethod
+    def put_key(self, key: ApiKey, *, expected_version: int | None = None) -> None:
+        """Create or replace. Raises Conflict."""
 
     @abstractmethod
     def delete_key(self, key_id: str) -> bool:
         """False if absent."""
 
     @abstractmethod
-    def put_slot(self, tenant: str, slot: Slot) -> None:
-        """Create or replace."""
+    def put_slot(self, tenant: str, slot: Slot, *, expected_version: int | None = None) -> None:
+        """Create or replace. Raises Conflict."""
 
     @abstractmethod
     def delete_slot(self, tenant: str, slot: str) -> bool:
-        """Remove the slot with its banners and seeds; counts stay. False if absent."""
+        """Remove the slot with its banners and seeds; its counts stay, so its id is not free for another. False if
+        absent."""
 
     @abstractmethod
-    def put_banner(self, tenant: str, banner: Banner) -> None:
-        """Create or replace."""
+    def slot_was_used(self, tenant: str, slot: str) -> bool:
+        """Whether a slot of this id was ever deleted here or has counts (its id must not be reused)."""
+
+    @abstractmethod
+    def put_banner(self, tenant: str, banner: Banner, *, expected_version: int | None = None) -> None:
+        """Create or replace. Raises Conflict."""
 
     @abstractmethod
     def delete_banner(self, tenant: str, slot: str, banner: str) -> bool:
@@ -133,8 +152,9 @@ class Store(ABC):
         """Which counts changed since a cursor of an earlier call (0: ever)."""
 
     @abstractmethod
-    def clicks(self, tenant: str, city: str, day: int) -> list[ClickRow]:
-        """Accepted clicks on impressions served in this city on this day, by time of receipt."""
+    def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:
+        """Accepted clicks on impressions served in this city on this day, by time of receipt; the latest
+        `limit` of them, or all."""
 
     @abstractmethod
     def unrecognised_cities(self, tenant: str) -> list[tuple[str, int]]:
@@ -147,7 +167,11 @@ class Store(ABC):
     @abstractmethod
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
         """Remove at most `limit` raw events received, and as many claims of impressions served, before these times
-        (microseconds since 1970 UTC); how many were removed. Counts and clicks stay."""
+        (microseconds since 1970 UTC); how many were removed. Counts and clicks stay.
+
+        The latest claims_before is remembered, and views and clicks of impressions served before it are refused by
+        the sink from then on.
+        """
 
     @abstractmethod
     def close(self) -> None:

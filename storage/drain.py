@@ -55,7 +55,7 @@ def drain(
     with drain_lock(directory, stop) as is_mine:
         if not is_mine:
             return
-        delete_orphans(directory)
+        delete_orphans(directory, clock())
         worker = _Drain(directory, sink, stop, batch_records, clock)
         try:
             worker.run(_Pace(idle_seconds, cpu_share, hurry_bytes), finish_seconds)

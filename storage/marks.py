@@ -6,12 +6,15 @@ since it moves only after the sink has taken the records for good.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 from zlib import crc32
 
 _MARK = Struct("<QI")
+_SHORT_LIVED_SECONDS = 3600.0
+"""Files that live for less than a second; older ones belong to nobody. A younger one may belong to a live journal."""
 
 
 def mark_path(segment: Path) -> Path:
@@ -43,11 +46,15 @@ def delete_segment(segment: Path) -> None:
     mark_path(segment).unlink(missing_ok=True)
 
 
-def delete_orphans(directory: Path) -> None:
-    """Remove marks whose segment is gone."""
+def delete_orphans(directory: Path, now_seconds: float) -> None:
+    """Remove marks whose segment is gone, and what a killed process left of making a segment or trying the disk."""
     for mark in directory.glob("*.mark"):
         if not mark.with_suffix(".seg").exists():
             mark.unlink(missing_ok=True)
+    for path in (*directory.glob("*.new"), *directory.glob("*.probe")):
+        with suppress(FileNotFoundError):  # whoever made it is done with it
+            if now_seconds - path.stat().st_mtime > _SHORT_LIVED_SECONDS:
+                path.unlink()
 
 
 def _crc(offset: int) -> int:

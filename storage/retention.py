@@ -22,12 +22,14 @@ IDLE_SECONDS = 30.0
 
 
 def keep_pruned(store: Store, stop: threading.Event, *, retention_days: int, now_us: Callable[[], int]) -> None:
-    """Remove what is too old until `stop`; a store that is away is tried again later."""
+    """Remove what is too old until `stop`; what fails is logged and tried again later."""
     while not stop.is_set():
         try:
             prune(store, stop, retention_days=retention_days, now_us=now_us())
         except StoreUnavailable as error:
             log.warning("old events are kept for now: %s", error)
+        except Exception:  # nobody would notice the end of this thread but by a full disk
+            log.exception("old events are kept for now")
         stop.wait(IDLE_SECONDS)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from storage.base import EventSink, Store
 from storage.sqlite_configuration import ConfigurationTables
 from storage.sqlite_counts import CountTables
-from storage.sqlite_schema import upgrade
+from storage.sqlite_schema import check_version, upgrade
 from storage.sqlite_sink import EventTables
 from storage.sqlite_upkeep import Upkeep
 
@@ -14,6 +14,7 @@ class SqliteStore(ConfigurationTables, CountTables, EventTables, Upkeep, Store, 
     """May be used by any number of threads and processes at once; they take turns in writing.
 
     Made directly it touches nothing until first used and expects the file to be there; `open` makes or upgrades it.
+    A call that has to wait for another's turn for longer than `busy_seconds` raises StoreUnavailable.
     """
 
     @classmethod
@@ -26,6 +27,11 @@ class SqliteStore(ConfigurationTables, CountTables, EventTables, Upkeep, Store, 
         with store._connections.outside_transactions(create=True) as connection:
             upgrade(connection)
         return store
+
+    def check_version(self) -> None:
+        """Raise SchemaVersionError when a newer release wrote the file, StoreUnavailable when it cannot be used."""
+        with self._connections.outside_transactions() as connection:
+            check_version(connection)
 
     def close(self) -> None:
         self._connections.close()

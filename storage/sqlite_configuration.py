@@ -4,11 +4,18 @@ import sqlite3
 from collections.abc import Iterable
 
 from bandit.model import ApiKey, Banner, Configuration, Seed, Slot, Tenant
+from storage.base import Conflict
 from storage.sqlite_connections import Connected
 from storage.sqlite_documents import dump, load
 
 SLOT_TABLES = ("banners", "seeds", "slots")
 TENANT_TABLES = (*SLOT_TABLES, "api_keys", "tenants")
+# How the ids of what is about to be deleted are remembered: the counts stay, so the ids stay taken.
+RETIRED = {
+    "tenants": "INSERT OR IGNORE INTO retired_tenants SELECT tenant FROM tenants",
+    "slots": "INSERT OR IGNORE INTO retired_slots SELECT tenant, slot FROM slots",
+    "banners": "INSERT OR IGNORE INTO retired_banners SELECT tenant, slot, banner FROM banners",
+}
 
 
 class ConfigurationTables(Connected):
@@ -22,63 +29,63 @@ class ConfigurationTables(Connected):
         with self._connections.reading() as connection:
             return _read(connection)
 
-    def put_tenant(self, tenant: str, value: Tenant) -> None:
+    def put_tenant(self, tenant: str, value: Tenant, *, expected_version: int | None = None) -> None:
         self._put(
             """INSERT INTO tenants (tenant, document) VALUES (?, ?)
                ON CONFLICT (tenant) DO UPDATE SET document = excluded.document""",
             (tenant, dump(value)),
+            expected_version,
         )
 
     def delete_tenant(self, tenant: str) -> bool:
         with self._connections.writing() as connection:
-            _retire(connection, "tenant = ?", (tenant,))
             return _delete(connection, TENANT_TABLES, "tenant = ?", (tenant,)) > 0
 
-    def put_key(self, key: ApiKey) -> None:
+    def tenant_was_used(self, tenant: str) -> bool:
+        return self._was_used("retired_tenants", "tenant = ?", (tenant,))
+
+    def put_key(self, key: ApiKey, *, expected_version: int | None = None) -> None:
         self._put(
             """INSERT INTO api_keys (key_id, tenant, document) VALUES (?, ?, ?)
                ON CONFLICT (key_id) DO UPDATE SET tenant = excluded.tenant, document = excluded.document""",
             (key.id, key.tenant, dump(key)),
+            expected_version,
         )
 
     def delete_key(self, key_id: str) -> bool:
         with self._connections.writing() as connection:
             return _delete(connection, ("api_keys",), "key_id = ?", (key_id,)) > 0
 
-    def put_slot(self, tenant: str, slot: Slot) -> None:
+    def put_slot(self, tenant: str, slot: Slot, *, expected_version: int | None = None) -> None:
         self._put(
             """INSERT INTO slots (tenant, slot, document) VALUES (?, ?, ?)
                ON CONFLICT (tenant, slot) DO UPDATE SET document = excluded.document""",
             (tenant, slot.id, dump(slot)),
+            expected_version,
         )
 
     def delete_slot(self, tenant: str, slot: str) -> bool:
         with self._connections.writing() as connection:
-            _retire(connection, "tenant = ? AND slot = ?", (tenant, slot))
             return _delete(connection, SLOT_TABLES, "tenant = ? AND slot = ?", (tenant, slot)) > 0
 
-    def put_banner(self, tenant: str, banner: Banner) -> None:
+    def slot_was_used(self, tenant: str, slot: str) -> bool:
+        return self._was_used("retired_slots", "tenant = ? AND slot = ?", (tenant, slot))
+
+    def put_banner(self, tenant: str, banner: Banner, *, expected_version: int | None = None) -> None:
         self._put(
             """INSERT INTO banners (tenant, slot, banner, document) VALUES (?, ?, ?, ?)
                ON CONFLICT (tenant, slot, banner) DO UPDATE SET document = excluded.document""",
             (tenant, banner.slot, banner.id, dump(banner)),
+            expected_version,
         )
 
     def delete_banner(self, tenant: str, slot: str, banner: str) -> bool:
         where, key = "tenant = ? AND slot = ? AND banner = ?", (tenant, slot, banner)
         with self._connections.writing() as connection:
-            _retire(connection, where, key)
             return _delete(connection, ("banners",), where, key) > 0
 
     def banner_was_used(self, tenant: str, slot: str, banner: str) -> bool:
-        key = (tenant, slot, banner)
-        with self._connections.reading() as connection:
-            found = connection.execute(
-                """SELECT EXISTS (SELECT 1 FROM retired_banners WHERE tenant = ? AND slot = ? AND banner = ?)
-                       OR EXISTS (SELECT 1 FROM counts WHERE tenant = ? AND slot = ? AND banner = ?)""",
-                (*key, *key),
-            ).fetchone()
-        return bool(found[0])
+        return self._was_used("retired_banners", "tenant = ? AND slot = ? AND banner = ?", (tenant, slot, banner))
 
     def seeds(self, tenant: str, slot: str) -> list[Seed]:
         with self._connections.reading() as connection:
@@ -102,8 +109,15 @@ class ConfigurationTables(Connected):
         with self._connections.writing() as connection:
             return _delete(connection, ("seeds",), where, key)
 
-    def _put(self, upsert: str, row: tuple[str | None, ...]) -> None:
+    def _was_used(self, retired: str, where: str, key: tuple[str, ...]) -> bool:
+        query = f"SELECT EXISTS (SELECT 1 FROM {retired} WHERE {where}) OR EXISTS (SELECT 1 FROM counts WHERE {where})"
+        with self._connections.reading() as connection:
+            return bool(connection.execute(query, (*key, *key)).fetchone()[0])
+
+    def _put(self, upsert: str, row: tuple[str | None, ...], expected_version: int | None) -> None:
         with self._connections.writing() as connection:
+            if expected_version not in (None, _version(connection)):
+                raise Conflict("the configuration was changed in the meantime")
             connection.execute(upsert, row)
             _bump_version(connection)
 
@@ -117,15 +131,11 @@ def _bump_version(connection: sqlite3.Connection) -> None:
     connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'configuration_version'")
 
 
-def _retire(connection: sqlite3.Connection, where: str, key: tuple[str, ...]) -> None:
-    """Remember the ids of banners about to be deleted: their counts stay, so the ids stay taken."""
-    connection.execute(
-        f"INSERT OR IGNORE INTO retired_banners SELECT tenant, slot, banner FROM banners WHERE {where}", key
-    )
-
-
 def _delete(connection: sqlite3.Connection, tables: tuple[str, ...], where: str, key: tuple[str, ...]) -> int:
     """Delete from every table; how many rows the last one, which holds the thing itself, lost."""
+    for table in tables:
+        if table in RETIRED:
+            connection.execute(f"{RETIRED[table]} WHERE {where}", key)
     removed = [connection.execute(f"DELETE FROM {table} WHERE {where}", key).rowcount for table in tables]
     if any(removed):
         _bump_version(connection)

@@ -11,7 +11,7 @@ from pathlib import Path
 from storage.base import StoreUnavailable
 
 BUSY_SECONDS = 10.0
-"""How long a statement waits for another process's transaction."""
+"""How long a statement waits for another process's transaction, where nobody waits for the caller."""
 
 SETUP = (
     # The drain deletes a journal segment once deliver has returned, so a commit must survive power loss by itself.
@@ -40,8 +40,9 @@ class Connections:
     There are never more than were in use at once, whatever threads come and go. Nothing is opened until it is needed.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, busy_seconds: float = BUSY_SECONDS) -> None:
         self._path = path
+        self._busy_seconds = busy_seconds
         self._idle: list[Connection] = []
         self._closed = False
         # A child must not inherit an open file: SQLite's locks belong to the process, its idea of them to the memory
@@ -115,7 +116,12 @@ class Connections:
         uri = f"{self._path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
         file = _file_at(self._path)  # before it is opened: one that changes in between is found out at the next use
         connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
+            uri,
+            uri=True,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=Connection,
         )
         connection.file = file
         try:
@@ -145,8 +151,8 @@ def _file_at(path: Path) -> tuple[int, int] | None:
 class Connected:
     """What the parts of the store have in common."""
 
-    def __init__(self, path: Path) -> None:
-        self._connections = Connections(path)
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self._connections = Connections(path, busy_seconds)
 
 
 def _before_fork(connections: weakref.ref[Connections]) -> None:

@@ -38,14 +38,14 @@ class CountTables(Connected):
         # A cursor from the future: the store was replaced by a backup, so anything may differ.
         return Changes(latest, partitions if cursor <= latest else None)
 
-    def clicks(self, tenant: str, city: str, day: int) -> list[ClickRow]:
+    def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:
         with self._connections.reading() as connection:
             rows = connection.execute(
                 """SELECT received_at, served_at, impression_id, slot, city, banner, customer, referrer FROM clicks
-                   WHERE tenant = ? AND city = ? AND day = ? ORDER BY received_at, impression_id""",
-                (tenant, city, day),
+                   WHERE tenant = ? AND city = ? AND day = ? ORDER BY received_at DESC, impression_id DESC LIMIT ?""",
+                (tenant, city, day, -1 if limit is None else limit),
             )
-            return [ClickRow._make(row) for row in rows]
+            return [ClickRow._make(row) for row in rows][::-1]
 
     def unrecognised_cities(self, tenant: str) -> list[tuple[str, int]]:
         with self._connections.reading() as connection:

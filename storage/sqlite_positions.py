@@ -25,6 +25,10 @@ class Received:
         self.highest = sequence
         return True
 
+    def has(self, sequence: int) -> bool:
+        """Whether it was taken before."""
+        return sequence <= self.highest and not any(first <= sequence <= last for first, last in self.gaps)
+
     def _fill(self, sequence: int) -> bool:
         for number, (first, last) in enumerate(self.gaps):
             if first <= sequence <= last:

@@ -7,6 +7,8 @@ VERSION_1 = (
     # Only one row a name; configuration_version grows with every change of configuration or seeds.
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO meta VALUES ('configuration_version', 1)",
+    # Claims of impressions served before it (microseconds since 1970) may be gone.
+    "INSERT INTO meta VALUES ('claims_before', 0)",
     # Configuration: the key in columns, the rest a JSON document (see sqlite_documents).
     "CREATE TABLE tenants (tenant TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE api_keys (key_id TEXT PRIMARY KEY, tenant TEXT, document TEXT NOT NULL) WITHOUT ROWID",
@@ -15,6 +17,10 @@ VERSION_1 = (
     # `created` keeps banners in order of creation, also when they are replaced.
     """CREATE TABLE banners (created INTEGER PRIMARY KEY, tenant TEXT NOT NULL, slot TEXT NOT NULL,
         banner TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (tenant, slot, banner))""",
+    # Ids of what was deleted. Its counts stay, so nothing else may be called so.
+    "CREATE TABLE retired_tenants (tenant TEXT PRIMARY KEY) WITHOUT ROWID",
+    """CREATE TABLE retired_slots (tenant TEXT NOT NULL, slot TEXT NOT NULL,
+        PRIMARY KEY (tenant, slot)) WITHOUT ROWID""",
     """CREATE TABLE retired_banners (tenant TEXT NOT NULL, slot TEXT NOT NULL, banner TEXT NOT NULL,
         PRIMARY KEY (tenant, slot, banner)) WITHOUT ROWID""",
     """CREATE TABLE seeds (tenant TEXT NOT NULL, slot TEXT NOT NULL, seed_id TEXT NOT NULL, city TEXT NOT NULL,
@@ -73,6 +79,11 @@ def upgrade(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] 
     _use_write_ahead_log(connection)
     while _upgrade_once(connection, migrations):
         pass
+
+
+def check_version(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
+    """Raise SchemaVersionError when the file is ahead of this software; nothing is changed."""
+    _version(connection, len(migrations))
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

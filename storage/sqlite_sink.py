@@ -44,6 +44,8 @@ class Delivery:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        query = "SELECT value FROM meta WHERE name = 'claims_before'"
+        self._claims_before: int = connection.execute(query).fetchone()[0]
         self._received: dict[tuple[int, int], sqlite_positions.Received] = {}
         self._referrers: dict[str, set[str]] = {}
         self._counts: dict[tuple[str, str, int, str, str, str, int], Totals] = {}
@@ -60,7 +62,9 @@ class Delivery:
             return str(error)
         if event.journal < 1 or event.sequence < 1:
             return "the event lacks the journal id and sequence that tell it from a repetition"
-        if self._is_new(record.shard, event):
+        if event.served_at < self._claims_before and self._needs_lost_claim(record.shard, event):
+            return "the impression is so old that a repeated view or click could not be told from a first one"
+        if self._received_from(record.shard, event).take(event.sequence):
             self._events.append((event.received_at, event.tenant, event.customer, record.payload))
             if event.verdict == ACCEPTED:
                 self._count(record.shard, event)
@@ -73,7 +77,7 @@ class Delivery:
         self._write_unrecognised()
         many = self._connection.executemany
         many("INSERT INTO events (received_at, tenant, customer, payload) VALUES (?, ?, ?, ?)", self._events)
-        # A claim pruned before its time must not stop the drain: the first click stays.
+        # A claim that somebody else removed must not stop the drain: the first click stays.
         many(
             """INSERT OR IGNORE INTO clicks (impression_id, tenant, city, day, received_at, served_at, slot, banner,
                    customer, referrer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
@@ -82,12 +86,18 @@ class Delivery:
         for (journal, shard), received in self._received.items():
             sqlite_positions.save(self._connection, journal, shard, received)
 
-    def _is_new(self, shard: int, event: BannerEvent) -> bool:
+    def _needs_lost_claim(self, shard: int, event: BannerEvent) -> bool:
+        """Its claim may have been pruned; a record that was taken before needs none."""
+        if event.kind == SERVED or event.verdict != ACCEPTED:
+            return False
+        return not self._received_from(shard, event).has(event.sequence)
+
+    def _received_from(self, shard: int, event: BannerEvent) -> sqlite_positions.Received:
         key = (event.journal, shard)
         received = self._received.get(key)
         if received is None:
             received = self._received[key] = sqlite_positions.load(self._connection, *key)
-        return received.take(event.sequence)
+        return received
 
     def _count(self, shard: int, event: BannerEvent) -> None:
         first_view, first_click = self._claim(event)

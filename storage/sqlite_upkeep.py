@@ -25,6 +25,9 @@ class Upkeep(Connected):
         # An impression id begins with its served_at, as eight bytes whose order is that of time.
         oldest_kept = max(claims_before, 0).to_bytes(8, "big")
         with self._connections.writing() as connection:
+            connection.execute(
+                "UPDATE meta SET value = ? WHERE name = 'claims_before' AND value < ?", (claims_before, claims_before)
+            )
             claims = connection.execute(
                 """DELETE FROM claims WHERE (impression_id, kind) IN (
                        SELECT impression_id, kind FROM claims WHERE impression_id < ?

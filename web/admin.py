@@ -1,17 +1,22 @@
 """What the calls under /admin share: finding what the path names, reading a body, showing a value."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from bandit.model import ApiKey, Banner, Slot, Tenant
+from storage.base import Conflict
 from web.context import context
 from web.errors import ApiError
 from web.fields import Body
 
 Json = dict[str, Any]
+Result = TypeVar("Result")
+ATTEMPTS = 5
+"""How often a change is tried while others change the configuration too."""
 
 
 def find_slot(tenant: str, slot: str) -> Slot:
@@ -39,6 +44,26 @@ def banners_of(tenant: str, slot: str) -> Mapping[str, Banner]:
 def exists_already(what: str, identifier: str) -> ApiError:
     """The refusal to make a second one."""
     return ApiError(409, "exists", f"there is a {what} {identifier} already; PUT or PATCH changes it", "id")
+
+
+def id_was_used(what: str, identifier: str) -> ApiError:
+    """The refusal to call another thing as a removed one was called."""
+    message = f"a removed {what} was called {identifier}, and its counts stay; choose another id"
+    return ApiError(409, "id_used", message, "id")
+
+
+def change(attempt: Callable[[int], Result]) -> Result:
+    """What `attempt` answers. It is given the configuration's version, reads what it needs, and puts expecting that
+    version; when somebody else's change came in between it begins again, so that no change undoes another.
+
+    Raises ApiError 409 when that happens every time.
+    """
+    for _ in range(ATTEMPTS):
+        # The version comes first: what is read after it may be newer, and then the put is refused.
+        version = context().current().version
+        with suppress(Conflict):
+            return attempt(version)
+    raise ApiError(409, "conflict", "others change the configuration at this moment; please try again")
 
 
 def values(body: Body, identifier: str | None = None, *, given_only: bool = False) -> dict[str, Any]:

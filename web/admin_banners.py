@@ -1,9 +1,10 @@
 """Banners of a slot, and the upload of their pictures."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bandit.model import Banner, Role, Tenant
-from web.admin import Json, banners_of, exists_already, find_banner, find_slot, show, values
+from web.admin import Json, banners_of, change, exists_already, find_banner, find_slot, id_was_used, show, values
 from web.admin_rules import check_banner
 from web.auth import requires, tenant_of_call
 from web.context import context
@@ -29,11 +30,13 @@ def list_banners(path: SlotPath, query: OfTenant) -> Json:
 @requires(Role.ADMIN)
 def create_banner(path: SlotPath, query: OfTenant, body: BannerFull) -> tuple[Json, int, dict[str, str]]:
     """Make a banner. The id of a removed one stays taken, because its counts do."""
-    tenant = tenant_of_call(query.tenant)
-    find_slot(tenant.id, path.slot)
-    _check_id_is_free(tenant.id, path.slot, body.id)
-    location = {"Location": f"/admin/slots/{path.slot}/banners/{body.id}"}
-    return _saved(tenant, Banner(slot=path.slot, id=body.id, **values(body))), 201, location
+
+    def make(tenant: Tenant) -> Banner:
+        find_slot(tenant.id, path.slot)
+        _check_id_is_free(tenant.id, path.slot, body.id)
+        return Banner(slot=path.slot, id=body.id, **values(body))
+
+    return _saved(query.tenant, make), 201, {"Location": f"/admin/slots/{path.slot}/banners/{body.id}"}
 
 
 @banners.get("/slots/<slot>/banners/<banner>", responses={200: BannerFull})
@@ -48,18 +51,20 @@ def show_banner(path: BannerPath, query: OfTenant) -> Json:
 @requires(Role.ADMIN)
 def replace_banner(path: BannerPath, query: OfTenant, body: BannerBody) -> Json:
     """Replace all of a banner's settings."""
-    tenant = tenant_of_call(query.tenant)
-    find_banner(tenant.id, path.slot, path.banner)
-    return _saved(tenant, Banner(slot=path.slot, id=path.banner, **values(body, path.banner)))
+    changes = values(body, path.banner)
+
+    def make(tenant: Tenant) -> Banner:
+        return Banner(slot=path.slot, id=find_banner(tenant.id, path.slot, path.banner).id, **changes)
+
+    return _saved(query.tenant, make)
 
 
 @banners.patch("/slots/<slot>/banners/<banner>", responses={200: BannerFull, **CHANGE_REFUSED})
 @requires(Role.ADMIN)
 def change_banner(path: BannerPath, query: OfTenant, body: BannerPatch) -> Json:
     """Change the settings given, keep the others; `{"enabled": false}` pauses."""
-    tenant = tenant_of_call(query.tenant)
-    banner = find_banner(tenant.id, path.slot, path.banner)
-    return _saved(tenant, replace(banner, **values(body, path.banner, given_only=True)))
+    changes = values(body, path.banner, given_only=True)
+    return _saved(query.tenant, lambda tenant: replace(find_banner(tenant.id, path.slot, path.banner), **changes))
 
 
 @banners.delete("/slots/<slot>/banners/<banner>", responses={204: None, **errors(409)})
@@ -82,10 +87,16 @@ def remove_banner(path: BannerPath, query: OfTenant) -> tuple[str, int]:
 def upload_picture(path: BannerPath, query: OfTenant, raw: PictureUpload) -> Json:
     """Give the banner a picture: PNG, JPEG or WebP as the body, at most 1 MiB. Sets image_url, width and height."""
     tenant = tenant_of_call(query.tenant)
-    banner = find_banner(tenant.id, path.slot, path.banner)
+    find_banner(tenant.id, path.slot, path.banner)  # before anything is stored
     name, picture = store_picture(context().media_directory / tenant.id, raw)
-    url = f"/media/{tenant.id}/{name}"
-    return _saved(tenant, replace(banner, image_url=url, width=picture.width, height=picture.height))
+    url, width, height = f"/media/{tenant.id}/{name}", picture.width, picture.height
+
+    def make(tenant: Tenant) -> Banner:
+        # Read again: storing a picture takes a while, and a pause in between must stay.
+        banner = find_banner(tenant.id, path.slot, path.banner)
+        return replace(banner, image_url=url, width=width, height=height)
+
+    return _saved(query.tenant, make)
 
 
 def _check_id_is_free(tenant: str, slot: str, banner: str) -> None:
@@ -93,17 +104,21 @@ def _check_id_is_free(tenant: str, slot: str, banner: str) -> None:
     if banner in present:
         raise exists_already("banner", banner)
     if context().store.banner_was_used(tenant, slot, banner):
-        message = f"a removed banner was called {banner}, and its counts stay; choose another id"
-        raise ApiError(409, "id_used", message, "id")
+        raise id_was_used("banner", banner)
     if len(present) >= MAX_BANNERS:
         raise ApiError(409, "too_many", f"a slot has at most {MAX_BANNERS} banners; remove one first", "slot")
 
 
-def _saved(tenant: Tenant, banner: Banner) -> Json:
-    slot = find_slot(tenant.id, banner.slot)
-    check_banner(tenant, slot, banner, banners_of(tenant.id, slot.id).values())
-    context().store.put_banner(tenant.id, banner)
-    return _shown(tenant, banner)
+def _saved(named_tenant: str | None, make: Callable[[Tenant], Banner]) -> Json:
+    def attempt(version: int) -> Json:
+        tenant = tenant_of_call(named_tenant)
+        banner = make(tenant)
+        slot = find_slot(tenant.id, banner.slot)
+        check_banner(tenant, slot, banner, banners_of(tenant.id, slot.id).values())
+        context().store.put_banner(tenant.id, banner, expected_version=version)
+        return _shown(tenant, banner)
+
+    return change(attempt)
 
 
 def _shown(tenant: Tenant, banner: Banner) -> Json:

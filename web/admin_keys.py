@@ -2,7 +2,7 @@
 
 from bandit.model import ApiKey, Role
 from serving.keys import new_key
-from web.admin import Json, show
+from web.admin import Json, change, show
 from web.auth import caller, requires, tenant_of_call
 from web.context import context
 from web.errors import ApiError
@@ -26,12 +26,17 @@ def list_keys(query: OfTenant) -> Json:
 @requires(Role.ADMIN)
 def create_key(query: OfTenant, body: NewKey) -> tuple[Json, int, dict[str, str]]:
     """Make a key. Its text is shown this once."""
-    tenant = _owner(query.tenant)
-    if (tenant is None) != (body.role == Role.OPERATOR):
-        message = "an operator key belongs to no tenant, every other key to the one in ?tenant="
-        raise ApiError(400, "bad_value", message, "role")
-    key, text = new_key(tenant, body.role, context().now(), body.name)
-    context().store.put_key(key)
+
+    def attempt(version: int) -> tuple[ApiKey, str]:
+        tenant = _owner(query.tenant)
+        if (tenant is None) != (body.role == Role.OPERATOR):
+            message = "an operator key belongs to no tenant, every other key to the one in ?tenant="
+            raise ApiError(400, "bad_value", message, "role")
+        key, text = new_key(tenant, body.role, context().now(), body.name)
+        context().store.put_key(key, expected_version=version)
+        return key, text
+
+    key, text = change(attempt)
     return {**_shown(key), "key": text}, 201, {"Location": f"/admin/keys/{key.id}"}
 
 

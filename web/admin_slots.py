@@ -1,9 +1,10 @@
 """Slots: the places where banners compete, and how they do."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from bandit.model import Role, Slot, Tenant
-from web.admin import Json, banners_of, exists_already, find_slot, show, values
+from web.admin import Json, banners_of, change, exists_already, find_slot, id_was_used, show, values
 from web.admin_rules import check_slot_in_use
 from web.auth import requires, tenant_of_call
 from web.context import context
@@ -25,11 +26,13 @@ def list_slots(query: OfTenant) -> Json:
 @slots.post("/slots", responses={201: SlotFull, **CHANGE_REFUSED})
 @requires(Role.ADMIN)
 def create_slot(query: OfTenant, body: SlotFull) -> tuple[Json, int, dict[str, str]]:
-    """Make a slot."""
-    tenant = tenant_of_call(query.tenant)
-    if (tenant.id, body.id) in context().current().slots:
-        raise exists_already("slot", body.id)
-    return _saved(tenant, Slot(id=body.id, **values(body))), 201, {"Location": f"/admin/slots/{body.id}"}
+    """Make a slot. The id of a removed one stays taken, because its counts do."""
+
+    def make(tenant: Tenant) -> Slot:
+        _check_id_is_free(tenant.id, body.id)
+        return Slot(id=body.id, **values(body))
+
+    return _saved(query.tenant, make), 201, {"Location": f"/admin/slots/{body.id}"}
 
 
 @slots.get("/slots/<slot>", responses={200: SlotFull})
@@ -44,31 +47,41 @@ def show_slot(path: SlotPath, query: OfTenant) -> Json:
 @requires(Role.ADMIN)
 def replace_slot(path: SlotPath, query: OfTenant, body: SlotBody) -> Json:
     """Replace all of a slot's settings; its banners stay."""
-    tenant = tenant_of_call(query.tenant)
-    find_slot(tenant.id, path.slot)
-    return _saved(tenant, Slot(id=path.slot, **values(body, path.slot)))
+    changes = values(body, path.slot)
+    return _saved(query.tenant, lambda tenant: Slot(id=find_slot(tenant.id, path.slot).id, **changes))
 
 
 @slots.patch("/slots/<slot>", responses={200: SlotFull, **CHANGE_REFUSED})
 @requires(Role.ADMIN)
 def change_slot(path: SlotPath, query: OfTenant, body: SlotPatch) -> Json:
     """Change the settings given, keep the others."""
-    tenant = tenant_of_call(query.tenant)
-    slot = find_slot(tenant.id, path.slot)
-    return _saved(tenant, replace(slot, **values(body, path.slot, given_only=True)))
+    changes = values(body, path.slot, given_only=True)
+    return _saved(query.tenant, lambda tenant: replace(find_slot(tenant.id, path.slot), **changes))
 
 
 @slots.delete("/slots/<slot>", responses={204: None})
 @requires(Role.ADMIN)
 def remove_slot(path: SlotPath, query: OfTenant) -> tuple[str, int]:
-    """Remove a slot with its banners and seeds; what was counted stays."""
+    """Remove a slot with its banners and seeds; what was counted stays, so its id is not free again."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
     context().store.delete_slot(tenant.id, path.slot)
     return "", 204
 
 
-def _saved(tenant: Tenant, slot: Slot) -> Json:
-    check_slot_in_use(tenant, slot, banners_of(tenant.id, slot.id))
-    context().store.put_slot(tenant.id, slot)
-    return show(slot, tenant.time_zone)
+def _check_id_is_free(tenant: str, slot: str) -> None:
+    if (tenant, slot) in context().current().slots:
+        raise exists_already("slot", slot)
+    if context().store.slot_was_used(tenant, slot):
+        raise id_was_used("slot", slot)
+
+
+def _saved(named_tenant: str | None, make: Callable[[Tenant], Slot]) -> Json:
+    def attempt(version: int) -> Json:
+        tenant = tenant_of_call(named_tenant)
+        slot = make(tenant)
+        check_slot_in_use(tenant, slot, banners_of(tenant.id, slot.id))
+        context().store.put_slot(tenant.id, slot, expected_version=version)
+        return show(slot, tenant.time_zone)
+
+    return change(attempt)

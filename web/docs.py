@@ -9,6 +9,7 @@ from flask import current_app, render_template, request
 from bandit.model import ID_PATTERN
 from web.admin import Json
 from web.auth import requires
+from web.hot_description import TAG as STOREFRONT
 from web.openapi import blueprint, content, operations_of
 
 docs = blueprint("docs", "", "This description.", open_to_all=True)
@@ -54,6 +55,7 @@ def _call(method: str, path: str, operation: Json, schemas: Json) -> Json:
         "summary": operation.get("summary", ""),
         "help": operation.get("description", "").replace("<br/>", " "),
         "inputs": [*_parameters(operation, schemas), *_fields(operation, schemas)],
+        "outputs": list(_outputs(operation, schemas)),
         "answers": [_answer(status, each) for status, each in sorted(operation["responses"].items())],
     }
 
@@ -71,13 +73,35 @@ def _parameters(operation: Json, schemas: Json) -> Iterator[Json]:
 
 
 def _fields(operation: Json, schemas: Json) -> Iterator[Json]:
+    described: list[Json] = []
     for media_type, body in operation.get("requestBody", {}).get("content", {}).items():
         schema = _resolved(body["schema"], schemas)
         if "properties" not in schema:
             yield _input(media_type, "body", True, schema, "", schemas)
-        for name, field in schema.get("properties", {}).items():
-            required = name in schema.get("required", ())
-            yield _input(name, "body", required, field, field.get("description", ""), schemas)
+        elif schema not in described:  # the same body may be sent as several media types
+            described.append(schema)
+            yield from _properties(schema, "body", schemas)
+
+
+def _outputs(operation: Json, schemas: Json) -> Iterator[Json]:
+    """The fields of what a storefront is answered when its call works."""
+    if operation["tags"] != [STOREFRONT]:
+        return
+    for status, answer in sorted(operation["responses"].items()):
+        if status.startswith("2") and "content" in answer:
+            schema = answer["content"]["application/json"]["schema"]
+            for each in schema.get("anyOf", (schema,)):
+                yield from _properties(each, each.get("title", status), schemas)
+
+
+def _properties(schema: Json, where: str, schemas: Json, prefix: str = "") -> Iterator[Json]:
+    """The fields of an object, and below each list those of its items."""
+    for name, field in schema["properties"].items():
+        required = name in schema.get("required", ())
+        yield _input(prefix + name, where, required, field, field.get("description", ""), schemas)
+        items = _resolved(field.get("items", {}), schemas)
+        if "properties" in items:
+            yield from _properties(items, where, schemas, f"{prefix}{name}[].")
 
 
 def _not_null(schema: Json) -> Json:
@@ -109,7 +133,9 @@ def _type(schema: Json, schemas: Json) -> str:
         return "id"
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}), schemas)}"
-    return str(schema.get("format") or schema.get("const") or schema.get("type", "object"))
+    kind = schema.get("type", "object")
+    named = " or ".join(kind) if isinstance(kind, list) else kind
+    return str(schema.get("format") or schema.get("const") or named)
 
 
 def _resolved(schema: Json, schemas: Json) -> Json:

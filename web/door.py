@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from bandit.model import ApiKey, Kind, Role
+import orjson
+
+from bandit.model import ApiKey, Configuration, Kind, Role
 from serving.decide import Ask, Decider, Decision, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
@@ -21,9 +23,9 @@ from storage.journal import JournalRefused
 from web import json_guard
 from web.errors import ApiError
 from web.hot_answer import render
-from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, json_response, read_body, refusal
+from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, address, json_response, read_body, refusal
 from web.metrics import Metrics
-from web.parameters import BANNER, EVENT, FEEDBACK, MAX_EVENTS, parse_body, parse_query
+from web.parameters import BANNER, EVENT, FEEDBACK, event_list, parse_body, parse_query
 from web.visitors import Visitors, is_prefetch
 
 log = logging.getLogger(__name__)
@@ -61,8 +63,9 @@ class Door:
     def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
         self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
         self._known_keys = KnownKeys()
-        self._public_url = public_url.rstrip("/")
+        self._public_url = orjson.dumps(public_url.rstrip("/"))[1:-1]
         self._city_header = "HTTP_" + city_header.upper().replace("-", "_") if city_header else ""
+        self._origins: tuple[Configuration | None, frozenset[str]] = (None, frozenset())
         self._calls: dict[str, Callable[[Request], Response]] = {
             "/banner": self._banner,
             "/click": self._one_event,
@@ -106,9 +109,6 @@ class Door:
             raise ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),))
         if request.method == "OPTIONS":
             return Response(204, [NO_STORE, ("Allow", ", ".join(methods))], b"")
-        if self._snapshot.configuration is None:
-            wait = (("Retry-After", "1"),)
-            raise ApiError(503, "not_ready", "the service is starting and has nothing to serve from yet", headers=wait)
         return self._calls[call](request)
 
     # --- GET /banner ---
@@ -153,11 +153,14 @@ class Door:
             headers.append(("X-Snapshot-Age", f"{self._snapshot.age_seconds():.0f}"))
         return headers
 
-    def _base(self, request: Request) -> str:
+    def _base(self, request: Request) -> bytes:
         if self._public_url:
             return self._public_url
         environ = request.environ
-        return f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or environ.get('SERVER_NAME', '')}"
+        try:
+            return address(environ["wsgi.url_scheme"], environ["HTTP_HOST"])
+        except (KeyError, ValueError):
+            return f"{environ['wsgi.url_scheme']}://{environ['SERVER_NAME']}:{environ['SERVER_PORT']}".encode()
 
     def _city_from_proxy(self, request: Request) -> str | None:
         if not self._city_header:
@@ -200,7 +203,7 @@ class Door:
             raise _unauthorised("a server key is required: Authorization: Bearer bk_...")
         if key.role is not Role.SERVER:
             raise ApiError(403, "role", "this takes a key of role server", "key")
-        items = _event_list(json_guard.parse(read_body(request)))
+        items = event_list(json_guard.parse(read_body(request)))
         results = [self._event_result(item, request, key) for item in items]
         if results and all(result["status"] == 503 for result in results):
             wait = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
@@ -225,6 +228,8 @@ class Door:
                 self._metrics.happened("feedback_refused")
         banner = self._feedback.landing(token)
         if banner is None:
+            if self._snapshot.configuration is None:
+                raise _not_ready()
             raise ApiError(410, "gone", "this banner is no longer there", "token")
         return Response(302, [NO_STORE, ("Location", banner.landing_url)], b"")
 
@@ -232,8 +237,6 @@ class Door:
 
     def _key(self, request: Request, in_query: str | None = None) -> ApiKey | None:
         """The key of the request; None when it has none. Raises ApiError for one that is not ours."""
-        configuration = self._snapshot.configuration
-        assert configuration is not None
         header = request.environ.get("HTTP_AUTHORIZATION")
         if header is not None:
             text = header[7:] if header[:7].lower() == "bearer " else ""
@@ -241,6 +244,9 @@ class Door:
             text = in_query
         else:
             return None
+        configuration = self._snapshot.configuration
+        if configuration is None:
+            raise _not_ready()
         key = self._known_keys.find(text, configuration.keys)
         if key is None:
             raise _unauthorised("this key is not one of ours, or was removed")
@@ -253,17 +259,16 @@ class Door:
         if origin is None or key.role is not Role.SERVE or key.tenant is None:
             return
         configuration = self._snapshot.configuration
-        assert configuration is not None
-        if origin != self._base(request) and origin not in configuration.tenants[key.tenant].origins:
+        # The tenant may have been removed since its key was looked up.
+        tenant = configuration.tenants.get(key.tenant) if configuration else None
+        if origin != self._base(request).decode() and (tenant is None or origin not in tenant.origins):
             raise ApiError(403, "origin", "pages of this origin may not use the key; add it to the tenant's origins")
 
     def _allow_origin(self, request: Request, response: Response) -> None:
         """CORS: any tenant's origin may read the answer; what it may do was decided by its key or token."""
         origin = request.environ["HTTP_ORIGIN"]
-        configuration = self._snapshot.configuration
-        tenants = configuration.tenants.values() if configuration else ()
         response.headers.append(("Vary", "Origin"))
-        if any(origin in tenant.origins for tenant in tenants):
+        if origin in self._known_origins():
             response.headers += [
                 ("Access-Control-Allow-Origin", origin),
                 ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
@@ -271,14 +276,20 @@ class Door:
                 ("Access-Control-Max-Age", "600"),
             ]
 
+    def _known_origins(self) -> frozenset[str]:
+        """Those of all tenants, collected once for each configuration."""
+        configuration = self._snapshot.configuration
+        collected_from, origins = self._origins
+        if configuration is not collected_from:
+            tenants = configuration.tenants.values() if configuration else ()
+            origins = frozenset(origin for tenant in tenants for origin in tenant.origins)
+            self._origins = configuration, origins
+        return origins
 
-def _event_list(value: object) -> list[object]:
-    if not isinstance(value, dict) or set(value) != {"events"} or not isinstance(value["events"], list):
-        raise ApiError(400, "bad_json", 'the body must be {"events": [...]}', "events")
-    events: list[object] = value["events"]
-    if len(events) > MAX_EVENTS:
-        raise ApiError(400, "bad_value", f"at most {MAX_EVENTS} events at once", "events")
-    return events
+
+def _not_ready() -> ApiError:
+    wait = (("Retry-After", "1"),)
+    return ApiError(503, "not_ready", "the service is starting and has nothing to serve from yet", headers=wait)
 
 
 def _unauthorised(message: str) -> ApiError:

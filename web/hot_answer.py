@@ -5,22 +5,16 @@ import orjson
 from serving.cells import Choice
 from serving.decide import Decision
 
-MAX_BASES = 8
-"""Hosts under which one choice is kept rendered; whoever invents more pays for it themselves."""
 
-
-def render(decision: Decision, base: str) -> bytes:
-    """The answer as JSON. All but the last four fields are the same for every impression of a choice."""
+def render(decision: Decision, base: bytes) -> bytes:
+    """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    parts = choice.rendered.get(base)
-    if parts is None:
-        if len(choice.rendered) >= MAX_BASES:
-            choice.rendered.clear()
-        parts = choice.rendered[base] = _known_parts(choice, base)
-    known, click_url = parts
-    return b'%b,%b%b","token":"%b","recorded":%b,"served_at":"%b"}' % (
-        known,
-        click_url,
+    head, tail = choice.rendered or _known_parts(choice)
+    return b'%b%b%b,"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}' % (
+        head,
+        base if head else b"",
+        tail,
+        base,
         token,
         token,
         b"true" if recorded else b"false",
@@ -28,13 +22,14 @@ def render(decision: Decision, base: str) -> bytes:
     )
 
 
-def _known_parts(choice: Choice, base: str) -> tuple[bytes, bytes]:
+def _known_parts(choice: Choice) -> list[bytes]:
+    """What is the same for every impression of a choice, cut where `base` goes: first if not at all.
+
+    Kept without `base`, which is whatever a stranger sends as Host.
+    """
     banner, slot = choice.banner, choice.slot
-    known = {
-        "banner": banner.id,
-        "slot": slot.id,
-        "city": choice.city,
-        "image_url": absolute(banner.image_url, base),
+    place = {"banner": banner.id, "slot": slot.id, "city": choice.city}
+    rest = {
         "landing_url": banner.landing_url,
         "alt": banner.alt,
         "width": banner.width or slot.width,
@@ -43,10 +38,8 @@ def _known_parts(choice: Choice, base: str) -> tuple[bytes, bytes]:
         "policy": choice.policy,
         "reason": choice.reason,
     }
-    # Cut off what closes the object and the text; the answer goes on there.
-    return orjson.dumps(known)[:-1], orjson.dumps({"click_url": base + "/go/"})[1:-2]
-
-
-def absolute(url: str, base: str) -> str:
-    """A picture of our own store is kept without host."""
-    return base + url if url.startswith("/") else url
+    before = orjson.dumps(place)[:-1] + b',"image_url":"'
+    after = orjson.dumps(banner.image_url)[1:] + b"," + orjson.dumps(rest)[1:-1]
+    # A picture of our own store is kept without host.
+    choice.rendered[:] = (before, after) if banner.image_url.startswith("/") else (b"", before + after)
+    return choice.rendered

@@ -71,7 +71,8 @@ def openapi_paths() -> dict[str, Any]:
 
 
 def _banner() -> dict[str, Any]:
-    decision, explanation = _object(DECISION), _object(EXPLANATION)
+    decision = {"title": "200", **_object(DECISION)}
+    explanation = {"title": "200, explain=1", **_object(EXPLANATION)}
     answers = {
         "200": _json("The banner; with explain=1 how it would be chosen.", {"anyOf": [decision, explanation]}),
         "204": {"description": "Nothing may be shown here now, and the slot has no default."},

@@ -1,7 +1,9 @@
 """What goes in and out of the door: the two small dataclasses, and bodies of bounded size."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,6 +14,8 @@ KIB = 1024
 BODY_LIMITS = {"/click": 16 * KIB, "/view": 16 * KIB, "/events": 512 * KIB}
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
+
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 
 Headers = list[tuple[str, str]]
 
@@ -39,6 +43,14 @@ class Response:
     status: int
     headers: Headers
     body: bytes
+
+
+@lru_cache(maxsize=64)
+def address(scheme: str, host: str) -> bytes:
+    """Where a request was sent to, by its Host header. Raises ValueError, which is not remembered, for no host."""
+    if not _HOST.fullmatch(host):
+        raise ValueError("not a host")
+    return f"{scheme}://{host}".encode()
 
 
 def read_body(request: Request) -> bytes:

@@ -1,11 +1,15 @@
-"""Numbers for Prometheus. Hot calls only add to plain dictionaries; a thread publishes what was added once a second."""
+"""Numbers for Prometheus. Hot calls only add to plain dictionaries; a thread publishes what was added once a second.
+
+The dictionaries hold totals that only grow: whoever publishes reads them and takes nothing out, so that an addition at
+the same moment is neither lost nor counted twice.
+"""
 
 import fcntl
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 SAMPLE_EVERY = 16
 """One hot call in this many is timed: observing a histogram costs as much as deciding."""
@@ -35,7 +39,7 @@ class Metrics:
     """The counters of one worker process, and the sum over all of them."""
 
     def __init__(self, directory: Path, gauges: Callable[[], dict[str, tuple[str, float]]]) -> None:
-        """`gauges` gives name -> (help, value) of what is true of the installation now."""
+        """`gauges` gives name -> (help, value) of what is true of the installation now; a total's name ends so."""
         index, self._index_file = claim_worker_index(directory)
         # prometheus-client chooses its storage when it is imported, hence the variable first and the import here.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)
@@ -62,6 +66,8 @@ class Metrics:
         )
         self._answered: dict[tuple[str, int], int] = {}
         self._happened: dict[str, int] = {}
+        self._published: dict[Any, int] = {}
+        """What of them /metrics knows; under the lock."""
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
@@ -106,7 +112,8 @@ class Metrics:
     def _gauge_text(self) -> bytes:
         lines = []
         for name, (explanation, value) in self._gauges().items():
-            lines += [f"# HELP {name} {explanation}", f"# TYPE {name} gauge", f"{name} {value}"]
+            kind = "counter" if name.endswith("_total") else "gauge"
+            lines += [f"# HELP {name} {explanation}", f"# TYPE {name} {kind}", f"{name} {value}"]
         return ("\n".join(lines) + "\n").encode()
 
     def _run(self) -> None:
@@ -115,12 +122,15 @@ class Metrics:
 
     def _publish(self) -> None:
         with self._lock:
-            for (call, status), count in _take(self._answered):
+            for (call, status), count in self._news(self._answered):
                 self._requests.labels(call, str(status)).inc(count)
-            for event, count in _take(self._happened):
+            for event, count in self._news(self._happened):
                 self._events.labels(event).inc(count)
 
-
-def _take(counts: dict[K, int]) -> list[tuple[K, int]]:
-    """Empty the dictionary and return what it held."""
-    return [(key, counts.pop(key)) for key in list(counts)]
+    def _news(self, totals: dict[K, int]) -> Iterator[tuple[K, int]]:
+        """What came since it was published last, which it counts as from here on."""
+        for key, total in totals.copy().items():
+            count = total - self._published.get(key, 0)
+            if count:
+                self._published[key] = total
+                yield key, count

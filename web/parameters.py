@@ -113,11 +113,14 @@ def parse_query(query: str, table: Table) -> dict[str, str]:
 
 def _parse_pair(pair: str, table: Table) -> tuple[str, str]:
     name, _, value = pair.partition("=")
-    if "%" in pair or "+" in pair:
-        name, value = _unquote(name), _unquote(value)
+    escaped = "%" in pair or "+" in pair
+    if escaped:
+        name = _bytes_of(name).decode("utf-8", "replace")
     parameter = table.get(name)
     if parameter is None:
         raise _no_such(name, table)
+    if escaped:
+        value = _unquote(value, name)
     if value and not parameter.type.accepts(value):
         raise parameter.refusal()
     if parameter.recurs:
@@ -128,17 +131,28 @@ def _parse_pair(pair: str, table: Table) -> tuple[str, str]:
 
 
 def parse_body(value: object, table: Table) -> dict[str, str]:
-    """The fields of a JSON object. Raises ApiError (400)."""
+    """The fields of a JSON object; an empty text counts as absent. Raises ApiError (400)."""
     if not isinstance(value, dict):
         raise ApiError(400, "bad_json", f"the body must be an object with: {', '.join(table)}")
     for name, field in value.items():
         parameter = table.get(name)
         if parameter is None:
             raise _no_such(name, table)
-        if not isinstance(field, str) or not parameter.type.accepts(field):
+        if field != "" and not (isinstance(field, str) and parameter.type.accepts(field)):
             raise parameter.refusal()
-    _check_required(value, table)
-    return value
+    values = {name: field for name, field in value.items() if field}
+    _check_required(values, table)
+    return values
+
+
+def event_list(value: object) -> list[object]:
+    """The items of a batch, each still to be parsed. Raises ApiError (400)."""
+    if not isinstance(value, dict) or set(value) != {"events"} or not isinstance(value["events"], list):
+        raise ApiError(400, "bad_json", 'the body must be {"events": [...]}', "events")
+    events: list[object] = value["events"]
+    if len(events) > MAX_EVENTS:
+        raise ApiError(400, "bad_value", f"at most {MAX_EVENTS} events at once", "events")
+    return events
 
 
 def _no_such(name: str, table: Table) -> ApiError:
@@ -153,8 +167,12 @@ def _check_required(values: Mapping[str, str], table: Table) -> None:
             raise ApiError(400, "missing", f"{parameter.name} is required: {parameter.help}", parameter.name)
 
 
-def _unquote(text: str) -> str:
+def _unquote(value: str, name: str) -> str:
     try:
-        return unquote_to_bytes(text.replace("+", " ")).decode("utf-8")
+        return _bytes_of(value).decode("utf-8")
     except UnicodeDecodeError:
-        raise ApiError(400, "bad_value", "the query must be percent-encoded UTF-8") from None
+        raise ApiError(400, "bad_value", f"{name} must be percent-encoded UTF-8", name) from None
+
+
+def _bytes_of(text: str) -> bytes:
+    return unquote_to_bytes(text.replace("+", " "))

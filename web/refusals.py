@@ -14,6 +14,7 @@ from storage.base import StoreUnavailable
 from web.errors import ApiError
 
 log = logging.getLogger(__name__)
+# A path is logged as %r: it is decoded, and a line break in it would make a line of the log that nobody wrote.
 
 RETRY_AFTER_SECONDS = 5
 _WAIT = (("Retry-After", str(RETRY_AFTER_SECONDS)),)
@@ -49,7 +50,7 @@ def _answer(error: ApiError) -> Response:
 
 
 def _of_the_store(error: StoreUnavailable) -> Response:
-    log.warning("%s %s: the store is away: %s", request.method, request.path, error)
+    log.warning("%s %r: the store is away: %s", request.method, request.path, error)
     return _answer(ApiError(503, "store", "the store cannot be reached now, please try again", headers=_WAIT))
 
 
@@ -68,12 +69,12 @@ def _of_the_framework(error: HTTPException) -> Response | AnyResponse:
 def _of_the_machine(error: OSError) -> Response:
     if error.errno not in _DISK_IS_FULL:
         return _unexpected(error)
-    log.error("%s %s: %s", request.method, request.path, error.strerror)
+    log.error("%s %r: %s", request.method, request.path, error.strerror)
     return _answer(ApiError(503, "disk", "there is no room on the disk now, please try again", headers=_WAIT))
 
 
 def _unexpected(error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    log.error("%s %r failed", request.method, request.path, exc_info=error)
     return _answer(ApiError(500, "internal", "something went wrong here; the log says what"))
 
 

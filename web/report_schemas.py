@@ -167,6 +167,7 @@ class ClickReport(Answer):
     city: str
     day: str = Field(json_schema_extra={"format": "date"})
     time_zone: str
+    truncated: bool = Field(description="There are more; `rows` has the latest 10,000.")
     rows: list[ClickFull]
 
 

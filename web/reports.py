@@ -37,6 +37,8 @@ from web.report_schemas import (
 
 DEFAULT_DAYS = 30
 MAX_DAYS = 400
+MAX_CLICKS = 10_000
+CLICK_COLUMNS = ("received_at", "served_at", "slot", "banner", "customer", "referrer")
 
 reports = blueprint("reports", "/reports", "What wins where. Days are those of the tenant's zone.")
 
@@ -119,14 +121,19 @@ def report_lift(query: Period) -> Json:
 @reports.get("/clicks", responses={200: ClickReport})
 @requires(Role.READ)
 def report_clicks(query: ClicksQuery) -> Json | Response:
-    """Accepted clicks of a city and day, by time of receipt."""
+    """Accepted clicks of a city and day, by time of receipt: the latest 10,000 where there are more, and then CSV has
+    the header `X-Truncated: true`."""
     tenant = tenant_of_call(query.tenant)
-    clicks = context().store.clicks(tenant.id, query.city, date_to_day(query.day))
-    rows = [_click(click, tenant.time_zone) for click in clicks]
+    # One more than is shown tells whether there are more.
+    clicks = context().store.clicks(tenant.id, query.city, date_to_day(query.day), limit=MAX_CLICKS + 1)
+    truncated = len(clicks) > MAX_CLICKS
+    rows = [_click(click, tenant.time_zone) for click in clicks[-MAX_CLICKS:]]
     if query.format == "csv":
-        columns = ("received_at", "served_at", "slot", "banner", "customer", "referrer")
-        return csv_answer(f"clicks-{query.city}-{query.day}", columns, rows)
-    return {"city": query.city, "day": query.day.isoformat(), "time_zone": tenant.time_zone, "rows": rows}
+        answer = csv_answer(f"clicks-{query.city}-{query.day}", CLICK_COLUMNS, rows)
+        answer.headers["X-Truncated"] = str(truncated).lower()
+        return answer
+    heading = {"city": query.city, "day": query.day.isoformat(), "time_zone": tenant.time_zone}
+    return {**heading, "truncated": truncated, "rows": rows}
 
 
 @reports.get("/unrecognised-cities", responses={200: CitiesReport})

@@ -14,6 +14,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 _SERVER = Role.SERVER
+AGENT_CHARACTERS = 512
+"""So much of a User-Agent is looked at and remembered; a server takes headers of several hundred kilobytes."""
+ADDRESS_CHARACTERS = 45
 UNNAMED = Visitor()
 """Somebody a back end told us nothing about."""
 
@@ -29,18 +32,19 @@ class Visitors:
         """The visitor. Raises ApiError when someone without a server key speaks for another."""
         if key is not None and key.role is _SERVER:
             agent, address = fields.get("user_agent"), fields.get("client_ip")
-            return Visitor(agent, address, in_person=True) if agent or address else UNNAMED
+            return Visitor(agent or None, address or None, in_person=True) if agent or address else UNNAMED
         for field in ("user_agent", "client_ip"):
             if field in fields:
                 raise ApiError(400, "bad_value", f"{field} may be given only with a server key", field)
-        return Visitor(environ.get("HTTP_USER_AGENT", ""), self._address(environ), is_prefetch(environ), True)
+        named = environ.get("HTTP_USER_AGENT", "")[:AGENT_CHARACTERS]
+        return Visitor(named, self._address(environ), is_prefetch(environ), True)
 
     def _address(self, environ: Environ) -> str:
-        address: str = environ.get("REMOTE_ADDR", "")
+        address: str = environ.get("REMOTE_ADDR", "")[:ADDRESS_CHARACTERS]
         if not self._trusted or not self._is_trusted(address):
             return address
         # Each trusted proxy appended the address it saw; the last one that is not a proxy of ours is the visitor.
-        hops = [hop.strip() for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        hops = [hop.strip()[:ADDRESS_CHARACTERS] for hop in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         return next((hop for hop in reversed(hops) if hop and not self._is_trusted(hop)), address)
 
     def _look_up(self, address: str) -> bool:

@@ -42,23 +42,30 @@ class Recorder:
         def encoded(sequence: int) -> bytes:
             return encode(event._replace(journal=self.journal.id, sequence=sequence))
 
-        event = BannerEvent(
-            kind=kind,
-            impression_id=impression_id,
-            tenant=tenant,
-            slot="home",
-            city="pune",
-            banner="b1",
-            policy=Policy.LEARNED,
-            day=DAY,
-            served_at=SERVED_AT,
-            received_at=SERVED_AT,
-            propensity=0.5,
-            reason=Reason.LEARNED,
-            verdict=Verdict.ACCEPTED,
-            customer=customer,
-        )
+        event = an_event(kind, impression_id, customer, tenant)
         self.journal.append(0, encoded)
+
+
+def an_event(
+    kind: Kind = Kind.SERVED, impression_id: bytes = bytes(16), customer: bytes | None = None, tenant: str = "shop"
+) -> BannerEvent:
+    """Something accepted, of the banner b1 in Pune."""
+    return BannerEvent(
+        kind=kind,
+        impression_id=impression_id,
+        tenant=tenant,
+        slot="home",
+        city="pune",
+        banner="b1",
+        policy=Policy.LEARNED,
+        day=DAY,
+        served_at=SERVED_AT,
+        received_at=SERVED_AT,
+        propensity=0.5,
+        reason=Reason.LEARNED,
+        verdict=Verdict.ACCEPTED,
+        customer=customer,
+    )
 
 
 def paths(directory: Path) -> Paths:

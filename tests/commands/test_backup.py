@@ -1,3 +1,4 @@
+import fcntl
 import io
 import json
 import os
@@ -18,7 +19,7 @@ from commands.backup import add_files, add_journal, add_store, back_up
 from commands.restore import NotEmpty, restore
 from data_directory import DirectoryInUse, Paths
 from serving.secret_file import load_or_create
-from storage.drain import is_alive
+from storage.drain_status import is_alive
 from storage.sqlite import SqliteStore
 from tests.commands.stored_events import (
     Recorder,
@@ -174,6 +175,24 @@ def test_nothing_is_restored_while_a_drain_runs(source: Paths) -> None:
         wait_until(lambda: is_alive(source.journal), "draining")
         with pytest.raises(DirectoryInUse, match="a drain works on"):
             restore(source, archive, NOW, force=True, say=IGNORE)
+
+
+def test_nothing_is_restored_while_a_worker_of_another_server_writes(source: Paths) -> None:
+    archive = make_backup(source)
+    with recorder(source), pytest.raises(DirectoryInUse, match="a web worker writes to"):
+        restore(source, archive, NOW, force=True, say=IGNORE)
+    restore(source, archive, NOW, force=True, say=IGNORE)
+
+
+def test_nothing_is_restored_while_a_seeding_job_runs(source: Paths) -> None:
+    archive = make_backup(source)
+    job = source.jobs / "1"
+    job.mkdir()
+    with (job / "alive").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(DirectoryInUse, match="a seeding job runs"):
+            restore(source, archive, NOW, force=True, say=IGNORE)
+    restore(source, archive, NOW, force=True, say=IGNORE)
 
 
 def test_a_damaged_archive_is_found_out_before_anything_is_replaced(source: Paths) -> None:

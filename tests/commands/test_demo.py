@@ -37,10 +37,10 @@ def seeds(store: SqliteStore) -> dict[str, list[Seed]]:
 class InterruptedStore(SqliteStore):
     """Is interrupted at its twelfth banner."""
 
-    def put_banner(self, tenant: str, banner: Banner) -> None:
+    def put_banner(self, tenant: str, banner: Banner, *, expected_version: int | None = None) -> None:
         if banner.id == OFFERS["category_side"][1].id:
             raise KeyboardInterrupt
-        super().put_banner(tenant, banner)
+        super().put_banner(tenant, banner, expected_version=expected_version)
 
 
 def test_the_demo_tenant_has_two_slots_of_ten_banners_and_six_cities(store: SqliteStore, tmp_path: Path) -> None:

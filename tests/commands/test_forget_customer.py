@@ -2,15 +2,18 @@ from pathlib import Path
 
 import pytest
 
+from bandit.event import encode
 from commands import forget_customer
 from commands.forget_customer import CannotForget, forget
 from data_directory import Paths
 from serving.keyring import customer_digest
 from serving.secret_file import load_or_create
 from settings import Settings, load
-from storage.drain import is_alive
+from storage.base import Record, Refusal
+from storage.drain_status import is_alive
+from storage.refused import dead_letter_files, write_refusals
 from storage.sqlite import SqliteStore
-from tests.commands.stored_events import DAY, drain_all, draining, events, paths, recorder
+from tests.commands.stored_events import DAY, an_event, drain_all, draining, events, paths, recorder
 from tests.service_process import wait_until
 
 
@@ -69,6 +72,31 @@ def test_events_still_in_the_journal_are_waited_for(settings: Settings, where: P
 def test_events_that_nobody_delivers_are_said(settings: Settings, where: Paths) -> None:
     record_visits(where)
     with pytest.raises(CannotForget, match=r"python app\.py drain"):
+        forget(settings, "shop", "anna", str)
+
+
+def dead_letter(where: Paths, customer: str, tenant: str = "shop") -> Refusal:
+    payload = encode(an_event(customer=stored_hash(where, customer, tenant), tenant=tenant))
+    return Refusal(Record(0, payload), "for the test")
+
+
+def test_dead_letters_that_name_the_customer_are_said(settings: Settings, where: Paths) -> None:
+    write_refusals(where.journal, [dead_letter(where, "anna"), dead_letter(where, "ben")])
+    with pytest.raises(CannotForget, match=r"1 dead letters .* storage\.dead_letters replay"):
+        forget(settings, "shop", "anna", str)
+    dead_letter_files(where.journal)[0].unlink()
+    forget(settings, "shop", "anna", str)
+
+
+def test_dead_letters_of_others_are_no_obstacle(settings: Settings, where: Paths) -> None:
+    write_refusals(where.journal, [dead_letter(where, "ben"), dead_letter(where, "anna", "other")])
+    forget(settings, "shop", "anna", str)
+
+
+def test_a_dead_letter_that_is_no_event_may_name_the_customer(settings: Settings, where: Paths) -> None:
+    stored_hash(where, "anna")  # makes the secrets
+    write_refusals(where.journal, [Refusal(Record(0, b"not an event"), "for the test")])
+    with pytest.raises(CannotForget, match="cannot be read"):
         forget(settings, "shop", "anna", str)
 
 

@@ -174,6 +174,28 @@ def test_a_store_of_a_newer_release_stops_the_start(service: StartService) -> No
     assert "schema version 1000" in running.log_tail(1)
 
 
+@pytest.mark.parametrize(("command", "text"), [("check", "cannot be used"), ("drain", "the drain cannot run")])
+def test_a_store_of_a_newer_release_is_said_in_one_line(tmp_path: Path, command: str, text: str) -> None:
+    service = Service(tmp_path)
+    service.data.mkdir()
+    with closing(sqlite3.connect(service.store_path)) as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    answer = run_app(service, command)
+    last_line = (answer.stdout + answer.stderr).splitlines()[-1]
+    assert answer.returncode == CANNOT_RUN
+    assert text in last_line and "schema version 1000" in last_line
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_drain_that_may_not_write_says_so_in_one_line(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.data.write_text("a file where the directory should be")
+    answer = run_app(service, "drain")
+    assert answer.returncode == CANNOT_RUN
+    assert answer.stderr.splitlines()[-1].startswith("the drain cannot run: ")
+    assert "Traceback" not in answer.stderr
+
+
 def test_check_says_where_each_setting_came_from_and_whether_the_store_is_there(service: StartService) -> None:
     running = service()
     answer = run_app(running, "check")

@@ -86,6 +86,12 @@ def test_a_back_end_that_names_no_visitor_is_not_limited() -> None:
     assert {strict.served("shop", Visitor(), NOW) for _ in range(5)} == {Verdict.ACCEPTED}
 
 
+def test_a_visitor_of_any_name_takes_no_more_room_than_another() -> None:
+    strict = judge(impressions=1)
+    strict.served("shop", Visitor(BROWSER + "x" * 400_000, "1.2.3.4"), NOW)
+    assert all(isinstance(key, int) for key in strict._impressions._seen)
+
+
 def test_a_flood_of_addresses_does_not_grow_memory() -> None:
     strict = judge(impressions=1)
     for number in range(MAX_VISITORS + 10):

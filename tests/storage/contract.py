@@ -4,65 +4,27 @@ Nothing here begins with `Test`, so pytest collects these classes only through a
 sink_contract; both need the fixtures `store` and `sink`, which share one empty store (and may be one object).
 """
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from bandit.model import ApiKey, Banner, Role, Seed, Slot, Tenant, Trial
-from storage.base import EventSink, Store
+from bandit.model import Role, Seed, Trial
+from storage.base import Conflict, EventSink, Store
+from tests.storage.configured import BANNER, KEY, OPERATOR, SLOT, TENANT
 from tests.storage.events import DAY, clicked, deliver, served, totals
 from tests.storage.sink_contract import EventSinkContract
 
 __all__ = ["EventSinkContract", "StoreContract"]
 
-TENANT = Tenant(
-    id="shop",
-    name="The Shop",
-    time_zone="Europe/Berlin",
-    platforms=("web", "android"),
-    cities={"Pune": ("Poona", "पुणे"), "Delhi": ()},
-    segments=("new",),
-    origins=("https://shop.example",),
-)
-SLOT = Slot(
-    id="home",
-    name="Home page",
-    enabled=False,
-    width=300,
-    height=250,
-    platforms=("web",),
-    trial=Trial.VIEWED,
-    attribution_window_seconds=600,
-    exploration_share=0.1,
-    holdout_share=0.2,
-    half_life_days=None,
-    lookback_days=30,
-    pinned_banner="sale",
-    default_banner="new",
-)
-BANNER = Banner(
-    slot="home",
-    id="sale",
-    image_url="/media/shop/a.png",
-    landing_url="https://shop.example/sale",
-    alt="Sale",
-    width=300,
-    height=250,
-    weight=2.5,
-    enabled=False,
-    starts_at=datetime(2025, 6, 1, 9, 30, tzinfo=UTC),
-    ends_at=datetime(2025, 7, 1, tzinfo=timezone(timedelta(hours=5, minutes=30))),
-    cities=("Pune",),
-    excluded_cities=("Delhi",),
-    platforms=("web",),
-    segments=("new",),
-    min_share=0.05,
-    max_share=0.5,
-)
-KEY = ApiKey("k1", "shop", Role.SERVER, bytes(range(32)), "back end", datetime(2025, 6, 1, tzinfo=UTC))
-OPERATOR = ApiKey("k2", None, Role.OPERATOR, bytes(32))
+PUTS: dict[str, Callable[[Store, int], None]] = {
+    "tenant": lambda store, version: store.put_tenant("new", replace(TENANT, id="new"), expected_version=version),
+    "key": lambda store, version: store.put_key(OPERATOR, expected_version=version),
+    "slot": lambda store, version: store.put_slot("shop", replace(SLOT, id="new"), expected_version=version),
+    "banner": lambda store, version: store.put_banner("shop", replace(BANNER, id="new"), expected_version=version),
+}
 
 
 def seed(seed_id: str, city: str = "Pune", banner: str = "sale", trials: float = 20.0, clicks: float = 0.5) -> Seed:
@@ -146,6 +108,39 @@ class StoreContract:
         yield store.delete_key("k1")
         yield store.delete_tenant("new")
 
+    @pytest.mark.parametrize("what", PUTS)
+    def test_a_put_that_expects_another_version_changes_nothing(self, filled: Store, what: str) -> None:
+        before = filled.configuration()
+        for wrong in (before.version - 1, before.version + 1, 0):
+            with pytest.raises(Conflict):
+                PUTS[what](filled, wrong)
+        assert filled.configuration() == before
+
+    @pytest.mark.parametrize("what", PUTS)
+    def test_of_two_puts_that_expect_the_same_version_the_first_wins(self, filled: Store, what: str) -> None:
+        read = filled.configuration_version()
+        PUTS[what](filled, read)
+        with pytest.raises(Conflict):
+            PUTS[what](filled, read)
+        PUTS[what](filled, filled.configuration_version())
+
+    def test_of_puts_at_the_same_moment_that_expect_the_same_version_one_wins(self, filled: Store) -> None:
+        read, start, won = filled.configuration_version(), threading.Barrier(8), []
+
+        def put(number: int) -> None:
+            start.wait()
+            with suppress(Conflict):
+                filled.put_slot("shop", replace(SLOT, id=f"s{number}"), expected_version=read)
+                won.append(f"s{number}")
+
+        threads = [threading.Thread(target=put, args=(number,)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert set(filled.configuration().slots) == {("shop", "home"), ("mall", "home"), ("shop", won[0])}
+
     def test_deleting_what_is_absent_says_so_and_changes_nothing(self, filled: Store) -> None:
         before = filled.configuration()
         assert not filled.delete_tenant("nobody")
@@ -203,6 +198,30 @@ class StoreContract:
         assert filled.banner_was_used("shop", "home", "sale")
         assert not filled.banner_was_used("shop", "cart", "sale")
         assert not filled.banner_was_used("mall", "home", "sale")
+
+    @pytest.mark.parametrize("how", ["slot", "tenant"])
+    def test_the_id_of_a_deleted_slot_stays_taken(self, filled: Store, how: str) -> None:
+        assert not filled.slot_was_used("shop", "home")
+        if how == "slot":
+            filled.delete_slot("shop", "home")
+        else:
+            filled.delete_tenant("shop")
+        assert filled.slot_was_used("shop", "home")
+        assert not filled.slot_was_used("shop", "cart")
+        assert not filled.slot_was_used("mall", "home")
+
+    def test_the_id_of_a_deleted_tenant_stays_taken(self, filled: Store) -> None:
+        filled.delete_slot("shop", "home")
+        assert not filled.tenant_was_used("shop")
+        filled.delete_tenant("shop")
+        assert filled.tenant_was_used("shop")
+        assert not filled.tenant_was_used("mall")
+
+    def test_a_tenant_and_a_slot_that_have_counts_were_used(self, filled: Store, sink: EventSink) -> None:
+        deliver(sink, served(1))
+        assert filled.tenant_was_used("shop") and filled.slot_was_used("shop", "home")
+        assert not filled.slot_was_used("shop", "cart")
+        assert not filled.tenant_was_used("mall") and not filled.slot_was_used("mall", "home")
 
     def test_a_banner_that_has_counts_was_used(self, filled: Store, sink: EventSink) -> None:
         deliver(sink, served(1))

@@ -1,9 +1,11 @@
 """What every sink must do with journaled records, seen through the store they are counted in."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 
+from bandit.event import BannerEvent
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, ClickRow, CountRow, ReferrerRow, Verdict
 from storage.base import EventSink, Record, Store
 from tests.storage.events import (
@@ -193,6 +195,13 @@ class EventSinkContract(CountingContract, DeliveryContract):
             ClickRow(NOON_US + 9, NOON_US, impression.impression_id, "home", "Pune", "sale", CUSTOMER, "mail"),
         ]
 
+    def test_of_many_clicks_the_latest_can_be_asked_for(self, store: Store, sink: EventSink) -> None:
+        deliver(sink, *(clicked(served(number), received_at=NOON_US + number % 4) for number in range(8)))
+        every = store.clicks("shop", "Pune", DAY)
+        assert [click.received_at - NOON_US for click in every] == [0, 0, 1, 1, 2, 2, 3, 3]
+        for limit in (0, 1, 3, 8, 9):
+            assert store.clicks("shop", "Pune", DAY, limit=limit) == every[8 - min(limit, 8) :]
+
     def test_changes_name_what_was_counted_since_the_cursor(self, store: Store, sink: EventSink) -> None:
         deliver(sink, served(1), served(2, tenant="mall", day=DAY + 1))
         first = store.changes(0)
@@ -267,5 +276,24 @@ class EventSinkContract(CountingContract, DeliveryContract):
         records = Log().records(served(1), clicked(served(1)))
         sink.deliver(records)
         store.prune(events_before=2 * NOON_US, claims_before=2 * NOON_US, limit=100)
-        sink.deliver(records)
+        assert sink.deliver(records) == []
         assert totals(store) == (1, 1, 1)
+
+    @pytest.mark.parametrize("make", [viewed, clicked])
+    def test_feedback_whose_claim_may_be_pruned_is_refused_however_often_it_comes(
+        self, store: Store, sink: EventSink, make: Callable[[BannerEvent], BannerEvent]
+    ) -> None:
+        old, young = served(1), served(2, served_at=NOON_US + SECOND_US)
+        deliver(sink, old, young, clicked(old))
+        for claims_before in (NOON_US + SECOND_US, NOON_US):  # asking for less brings no claim back
+            store.prune(events_before=0, claims_before=claims_before, limit=100)
+        repeated = Log(8).records(make(old), make(young))
+        for _ in range(2):
+            assert [refusal.record for refusal in sink.deliver(repeated)] == repeated[:1]
+        assert totals(store)[:2] == (2, 2)
+
+    def test_impressions_and_rejected_feedback_are_taken_however_old(self, store: Store, sink: EventSink) -> None:
+        store.prune(events_before=0, claims_before=2 * NOON_US, limit=100)
+        deliver(sink, served(1, customer=CUSTOMER), clicked(served(1, customer=CUSTOMER), verdict="late"))
+        assert totals(store) == (1, 0, 0)
+        assert store.forget_customer("shop", CUSTOMER) == 2

@@ -1,6 +1,7 @@
 """What the drain promises: everything journaled is delivered, each journal in order, whatever happens on the way."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -18,7 +19,7 @@ import pytest
 from storage.base import EventSink, Record, Refusal
 from storage.drain import DrainStatus, backlog_bytes, drain, is_alive, status
 from storage.journal import Journal, JournalFull
-from storage.marks import mark_path, read_mark, write_mark
+from storage.marks import delete_orphans, mark_path, read_mark, write_mark
 from storage.refused import dead_letter_files, read_refusals
 from storage.segment_files import find_segments, segment_name
 from tests.storage.journal_records import Place, append, payload, place_of, wait_until
@@ -264,6 +265,15 @@ def test_a_damaged_mark_means_from_the_start(tmp_path: Path, mark: bytes) -> Non
     drain_once(tmp_path, sink)
     assert sink.places == written
     assert files(tmp_path) == set()
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_live_one_just_made_is_not(tmp_path: Path) -> None:
+    now = time.time()
+    for name, age_seconds in (("a.new", 7200), ("b.new", 60), ("a.probe", 7200), ("b.probe", 60), ("a.mark", 60)):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (now, now - age_seconds))
+    delete_orphans(tmp_path, now)
+    assert {path.name for path in tmp_path.iterdir()} == {"b.new", "b.probe"}
 
 
 def test_a_mark_says_where_the_next_drain_goes_on(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 import threading
 from pathlib import Path
 
+import pytest
+
+from storage import retention
+from storage.base import StoreUnavailable
+from storage.refused import dead_letter_files, read_refusals
 from storage.retention import CLAIM_DAYS, DAY_US, STEP_ROWS, keep_pruned, prune
 from storage.sqlite import SqliteStore
 from tests.commands.stored_events import DAY, SERVED_AT, drain_all, events, paths, recorder, served_count
@@ -41,19 +46,33 @@ def test_a_click_stays_claimed_for_as_long_as_it_may_be_repeated(tmp_path: Path)
     assert store.counts("shop", "home", DAY, DAY)[0].clicks == 1
 
 
-def test_pruning_outlives_a_store_that_is_away_and_ends_when_told_to(tmp_path: Path) -> None:
-    stop = threading.Event()
-    missing = SqliteStore(tmp_path / "none.db")
-    asked = threading.Event()
+def test_a_click_repeated_after_its_claim_was_pruned_becomes_a_dead_letter(tmp_path: Path) -> None:
+    where = paths(tmp_path)
+    store = SqliteStore(where.database)
+    with recorder(where) as writing:
+        impression = writing.serve()
+        writing.click(impression)
+        drain_all(where)
+        prune(store, threading.Event(), retention_days=RETENTION_DAYS, now_us=SERVED_AT + (CLAIM_DAYS + 1) * DAY_US)
+        writing.click(impression)
+    drain_all(where)
+    assert store.counts("shop", "home", DAY, DAY)[0].clicks == 1
+    (refusal,) = read_refusals(dead_letter_files(where.journal)[0])
+    assert "so old" in refusal.reason
+
+
+@pytest.mark.parametrize("trouble", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
+def test_pruning_outlives_whatever_fails_and_ends_when_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    monkeypatch.setattr(retention, "IDLE_SECONDS", 0.001)
+    stop, tried = threading.Event(), iter(range(3))
 
     def now_us() -> int:
-        asked.set()
-        return SERVED_AT
+        if next(tried) == 2:
+            stop.set()
+        raise trouble
 
-    arguments = {"retention_days": RETENTION_DAYS, "now_us": now_us}
-    thread = threading.Thread(target=keep_pruned, args=(missing, stop), kwargs=arguments)
-    thread.start()
-    assert asked.wait(10)
-    stop.set()
-    thread.join(10)
-    assert not thread.is_alive()
+    keep_pruned(SqliteStore(tmp_path / "none.db"), stop, retention_days=RETENTION_DAYS, now_us=now_us)
+    assert list(tried) == []
+    assert caplog.text.count(str(trouble)) >= 3

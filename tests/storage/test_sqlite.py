@@ -121,16 +121,16 @@ def test_a_delivery_that_does_not_fit_on_the_disk_leaves_nothing_and_can_be_repe
 def test_a_store_somebody_else_writes_for_too_long_is_unavailable_and_then_works(
     store: SqliteStore, path: Path
 ) -> None:
-    store.deliver([])
-    with store._connections.outside_transactions() as connection:
-        connection.execute("PRAGMA busy_timeout = 20")
+    impatient = SqliteStore(path, busy_seconds=0.02)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="locked"):
-        store.deliver(Log().records(served(1)))
+        impatient.deliver(Log().records(served(1)))
+    assert totals(impatient) == (0, 0, 0), "reading waits for no writer"
     other.close()
-    store.deliver(Log().records(served(1)))
+    impatient.deliver(Log().records(served(1)))
     assert totals(store) == (1, 0, 0)
+    impatient.close()
 
 
 def test_an_error_of_the_caller_is_not_an_unavailable_store(store: SqliteStore) -> None:

@@ -1,11 +1,12 @@
 """The Flask side of an installation: clients of every role, and a second tenant that must stay apart."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from werkzeug.test import Client
 
 from bandit.model import Role, Tenant
@@ -83,6 +84,20 @@ def make(directory: Path) -> Side:
         now=lambda: NOW,
     )
     return Side(installation, app, {**installation.keys, "other": text})
+
+
+def before_write(
+    side: Side, monkeypatch: pytest.MonkeyPatch, method: str, act: Callable[[], object], *, times: int = 1
+) -> None:
+    """Let somebody else act between a change's reading and its writing, the first `times` times."""
+    write, left = getattr(side.store, method), [act] * times
+
+    def delayed(*arguments: Any, **options: Any) -> None:
+        if left:
+            left.pop()()
+        write(*arguments, **options)
+
+    monkeypatch.setattr(side.store, method, delayed)
 
 
 def banner(identifier: str, **fields: Any) -> dict[str, Any]:

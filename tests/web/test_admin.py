@@ -1,11 +1,13 @@
 """Tenants, keys and slots over HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bandit.model import Role, Seed
-from tests.web.flask_side import Side, banner
+from tests.web.flask_side import Side, before_write
 
 
 def test_a_tenant_is_made_shown_changed_replaced_and_removed(side: Side) -> None:
@@ -187,10 +189,56 @@ def test_a_slot_keeps_the_platforms_its_banners_name(side: Side) -> None:
 def test_a_removed_slot_takes_its_banners_and_seeds_along(side: Side) -> None:
     side.store.put_seeds("shop", "home", "h", [Seed("h", "pune", "b1", 10.0, 1.0)])
     side.call("DELETE", "/admin/slots/home")
-    side.call("POST", "/admin/slots", json={"id": "home"})
-    assert side.call("GET", "/admin/slots/home/banners").json == {"banners": []}
-    assert side.call("GET", "/admin/slots/home/seeds").json == {"seeds": []}
-    side.refused(409, "id", "POST", "/admin/slots/home/banners", json=banner("b1"))
+    assert ("shop", "home") not in side.store.configuration().banners
+    assert side.store.seeds("shop", "home") == []
+    for part in ("banners", "seeds"):
+        side.refused(404, "slot", "GET", f"/admin/slots/home/{part}")
+
+
+def test_the_id_of_a_removed_slot_stays_taken(side: Side) -> None:
+    side.call("DELETE", "/admin/slots/home")
+    assert "counts stay" in side.refused(409, "id", "POST", "/admin/slots", json={"id": "home"})
+    assert side.call("POST", "/admin/slots", "other", json={"id": "home"}).status_code == 201
+
+
+def test_the_id_of_a_removed_tenant_stays_taken(side: Side) -> None:
+    side.call("DELETE", "/admin/tenants/shop", "operator")
+    message = side.refused(409, "id", "POST", "/admin/tenants", "operator", json={"id": "shop"})
+    assert "counts stay" in message
+
+
+@pytest.mark.parametrize("path", ["/admin/tenants", "/admin/slots?tenant=shop"])
+def test_of_two_that_make_the_same_at_once_one_is_refused(side: Side, path: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(side.call, "POST", path, "operator", json={"id": "new"}) for _ in range(4)]
+        statuses = sorted(each.result().status_code for each in made)
+    assert statuses == [201, 409, 409, 409]
+
+
+def test_changes_that_overlap_are_both_kept(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_write(side, monkeypatch, "put_tenant", lambda: side.call("PATCH", "/admin/slots/home", json={"width": 300}))
+    assert side.call("PATCH", "/admin/tenants/shop", json={"name": "Shop"}).status_code == 200
+    before_write(side, monkeypatch, "put_slot", lambda: side.call("PATCH", "/admin/slots/home", json={"height": 250}))
+    changed = side.call("PATCH", "/admin/slots/home", json={"name": "Home"}).json
+    assert (changed["name"], changed["width"], changed["height"]) == ("Home", 300, 250)
+
+
+def test_a_change_that_always_meets_another_one_is_refused(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(side.store.configuration().tenants["other"], name="busy")
+    put = side.store.put_tenant
+    before_write(side, monkeypatch, "put_slot", lambda: put("other", other), times=100)
+    assert "try again" in side.refused(409, None, "PATCH", "/admin/slots/home", json={"width": 1})
+    assert side.get("/admin/slots/home")["width"] is None
+
+
+def test_a_slot_removed_meanwhile_is_not_made_again_by_a_change(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_write(side, monkeypatch, "put_slot", lambda: side.call("DELETE", "/admin/slots/home"))
+    side.refused(404, "slot", "PUT", "/admin/slots/home", json={})
+
+
+def test_a_key_for_a_tenant_removed_meanwhile_is_not_made(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    before_write(side, monkeypatch, "put_key", lambda: side.store.delete_tenant("other"))
+    side.refused(404, "tenant", "POST", "/admin/keys?tenant=other", "operator", json={"role": "read"})
 
 
 def test_a_removed_tenant_takes_its_keys_along(side: Side) -> None:

@@ -1,10 +1,12 @@
 """Banners over HTTP."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from tests.web.flask_side import LANDING_URL, PICTURE_URL, Side, banner
+from tests.web.flask_side import LANDING_URL, PICTURE_URL, Side, banner, before_write
+from tests.web.pictures import png
 
 BANNERS = "/admin/slots/home/banners"
 
@@ -45,6 +47,28 @@ def test_the_id_of_a_removed_banner_stays_taken(side: Side) -> None:
     side.call("DELETE", f"{BANNERS}/b1")
     assert "counts stay" in side.refused(409, "id", "POST", BANNERS, json=banner("b1"))
     side.refused(409, "id", "POST", BANNERS, json=banner("b2"))
+
+
+def test_of_two_that_make_the_same_banner_at_once_one_is_refused(side: Side) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(side.call, "POST", BANNERS, json=banner("new")) for _ in range(4)]
+        statuses = sorted(each.result().status_code for each in made)
+    assert statuses == [201, 409, 409, 409]
+
+
+def test_a_picture_that_arrives_during_a_pause_does_not_end_it(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    pause = {"enabled": False}
+    before_write(side, monkeypatch, "put_banner", lambda: side.call("PATCH", f"{BANNERS}/b1", json=pause))
+    picture: dict[str, Any] = {"data": png(300, 250), "content_type": "image/png"}
+    uploaded = side.call("PUT", f"{BANNERS}/b1/picture", **picture).json
+    assert (uploaded["enabled"], uploaded["width"]) == (False, 300)
+    assert side.get(f"{BANNERS}/b1") == uploaded
+
+
+def test_floors_given_at_the_same_time_never_exceed_the_whole(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    floor = {"min_share": 0.6}
+    before_write(side, monkeypatch, "put_banner", lambda: side.call("PATCH", f"{BANNERS}/b1", json=floor))
+    side.refused(400, "min_share", "PATCH", f"{BANNERS}/b2", json=floor)
 
 
 def test_an_unknown_slot_is_named(side: Side) -> None:

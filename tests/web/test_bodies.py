@@ -16,11 +16,11 @@ SLOTS = "/admin/slots"
         (None, b""),
         (None, b"{"),
         (None, b"\xff\xfe"),
-        (None, b'{"id": NaN}'),
-        (None, b'{"id": "a", "exploration_share": -Infinity}'),
-        (None, b'{"name": ' + b"[" * 20 + b"]" * 20 + b"}"),
+        ("id", b'{"id": NaN}'),
+        ("exploration_share", b'{"id": "a", "exploration_share": -Infinity}'),
+        ("name", b'{"name": ' + b"[" * 20 + b"]" * 20 + b"}"),
         (None, b"[" * 30_000),
-        (None, b'{"id": "\\ud800"}'),
+        ("id", b'{"id": "\\ud800"}'),
         (None, b'{"width": ' + b"9" * 5000 + b"}"),
         ("id", b'{"id": "a", "id": "b"}'),
         ("id", b'{"id": "a\\u0000"}'),
@@ -76,10 +76,18 @@ def test_a_store_that_is_away_is_said_so(side: Side, monkeypatch: pytest.MonkeyP
     assert side.call("GET", "/livez", None).status_code == 200
 
 
+def test_no_path_writes_a_line_of_the_log(
+    side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("web.auth.find_key", lambda *_: 1 / 0)
+    side.refused(500, None, "GET", f"{SLOTS}/a%0AERROR%20forged%0D%1B")
+    assert "\\nERROR forged\\r\\x1b" in caplog.text and "\nERROR forged" not in caplog.text
+
+
 def test_a_full_disk_is_said_so(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     import errno
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(side.store, "put_banner", full)
@@ -89,7 +97,7 @@ def test_a_full_disk_is_said_so(side: Side, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_fault_of_ours_is_logged_and_not_shown(
     side: Side, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(*_: Any) -> None:
+    def broken(*_: Any, **__: Any) -> None:
         raise ZeroDivisionError("the secret is 42")
 
     monkeypatch.setattr(side.store, "put_slot", broken)

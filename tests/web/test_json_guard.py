@@ -1,5 +1,7 @@
 """What strangers send as JSON."""
 
+import json
+
 import pytest
 
 from web.errors import ApiError
@@ -36,6 +38,40 @@ def test_a_repeated_name_is_named() -> None:
     with pytest.raises(ApiError) as refusal:
         parse(b'{"b": {"token": 1, "token": 2}}')
     assert refusal.value.field == "token"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"a": {"token": NaN}}', "token"),
+        (b'{"a": {"b": 1}, "token": [1, [Infinity]]}', "token"),
+        (b"[NaN]", None),
+        (b'{"a": {"b": 1}, "token": ["\\ud800"]}', "token"),
+        (b'{"token": {"\\ud800": 1}}', "token"),
+        (b'{"a": "x\\"y", "token": "\xff"}', "token"),
+        (b'{"a": [{"b": 1}], "to\xff": 1}', None),
+        (b"\xff", None),
+        (b'{"a": [{"b": "}:,"}, 1], "token": ' + b"[" * 1000, "token"),
+        (b"[" * 1000, None),
+        (b'{"":' * 1000, None),
+        (b":" + b"}" * 20 + b"[" * 20, None),
+        (b'{"' + b"x" * 1000 + b'": NaN}', "x" * 64),
+    ],
+)
+def test_the_nearest_field_is_named(body: bytes, field: str | None) -> None:
+    with pytest.raises(ApiError) as refusal:
+        parse(body)
+    assert refusal.value.field == field
+
+
+def test_text_may_look_like_what_is_refused() -> None:
+    value = {"a": "NaN", "b": "-Infinity", "c": '\\" [[[[[[[[[[[[[[[[[[[['}
+    assert parse(json.dumps(value).encode()) == value
+
+
+def test_a_text_without_end_is_refused_in_one_go() -> None:
+    with pytest.raises(ApiError, match="JSON"):
+        parse(b"[" + b'"\\' * 250_000 + b"[" * 100)
 
 
 def test_as_deep_as_allowed_is_read() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.web.flask_side import Side
+from web.hot_description import COMPETITOR, DECISION, EXPLANATION
 from web.openapi import operations_of
 
 
@@ -98,6 +99,34 @@ def test_the_page_for_people_names_every_call_and_loads_nothing(side: Side, docu
     for _, path, operation in operations_of(document):
         assert path in page.text and operation["summary"].split(";")[0] in page.text.replace("&#39;", "'")
     assert "<script" not in page.text and "<link" not in page.text and "src=" not in page.text
+
+
+def shown(page: str, method: str, path: str) -> str:
+    """What the page says of one call."""
+    return page.partition(f'<span class="method">{method}</span>{path}</code>')[2].partition("<h3>")[0]
+
+
+@pytest.mark.parametrize("path", ["/click", "/view", "/events"])
+def test_the_page_names_each_field_of_a_body_once(side: Side, path: str) -> None:
+    call = shown(side.call("GET", "/docs", None).text, "POST", path)
+    field = "events[].token" if path == "/events" else "token"
+    assert call.count(f"<code>{field}</code>") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "fields"),
+    [
+        ("GET", "/banner", [*DECISION, *EXPLANATION, *(f"banners[].{name}" for name in COMPETITOR)]),
+        ("POST", "/click", ["recorded"]),
+        ("POST", "/events", ["results", "results[].status", "results[].error"]),
+    ],
+)
+def test_the_page_names_the_fields_that_a_storefront_is_answered(
+    side: Side, method: str, path: str, fields: list[str]
+) -> None:
+    call = shown(side.call("GET", "/docs", None).text, method, path)
+    assert [name for name in fields if f"<code>{name}</code>" not in call] == []
+    assert "[&#39;" not in call
 
 
 def test_what_a_process_says_of_itself(side: Side) -> None:

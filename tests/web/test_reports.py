@@ -8,6 +8,7 @@ import pytest
 
 from bandit.model import Slot
 from tests.web.flask_side import Side
+from web import reports
 from web.csv_answer import csv_answer
 
 
@@ -104,6 +105,20 @@ def test_clicks_show_both_times_with_the_tenants_offset(measured: Side) -> None:
     assert measured.get("/reports/clicks?city=pune&day=2026-01-31")["rows"] == []
     measured.refused(400, "day", "GET", "/reports/clicks?city=pune&day=1")
     measured.refused(400, "city", "GET", "/reports/clicks?day=2026-01-31")
+
+
+def test_of_more_clicks_than_fit_the_latest_are_shown_and_it_says_so(
+    measured: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/reports/clicks?city=pune&day=2026-02-01"
+    every = measured.get(path, "read")
+    assert not every["truncated"] and len(every["rows"]) == 2
+    assert measured.call("GET", f"{path}&format=csv", "read").headers["X-Truncated"] == "false"
+    monkeypatch.setattr(reports, "MAX_CLICKS", 1)
+    assert measured.get(path, "read") == {**every, "truncated": True, "rows": every["rows"][1:]}
+    answer = measured.call("GET", f"{path}&format=csv", "read")
+    assert answer.headers["X-Truncated"] == "true"
+    assert len(list(csv.DictReader(StringIO(answer.text)))) == 1
 
 
 def test_unrecognised_cities_are_listed_with_their_traffic(measured: Side) -> None:
