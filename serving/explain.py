@@ -70,4 +70,6 @@ def _rows(
 def _why_not(banner: Banner, cell: Cell, competing: dict[str, float], reason: str | None) -> str | None:
     if banner.id in competing:
         return None
+    if not cell.banners:
+        return reason or "the slot is disabled"
     return reason or f"the {cell.reason} banner is shown"

@@ -56,6 +56,8 @@ class SlotView:
         self.asked_us = 0
         self.read_us = 0
         """When evidence was last read; 0: never."""
+        self.is_restored = False
+        """Its evidence comes from the saved file, as long as it was not read since."""
         self.older_read_us = 0
         self.seeds_version = -1
         self.live_changed = False
@@ -114,6 +116,8 @@ class Snapshot:
         self.configuration: Configuration | None = None
         self.refreshed_us = 0
         """When the store was last read; 0 while everything known comes from the saved file."""
+        self._known_us = 0
+        """When the store was read for what is known, by this process or by the one that saved the file."""
         self.store_is_away = False
 
     def view(self, tenant: str, slot: str) -> SlotView | None:
@@ -137,7 +141,7 @@ class Snapshot:
 
     def age_seconds(self) -> float:
         """How old the newest knowledge is."""
-        return max(self._clock() - self.refreshed_us, 0) / SECOND_US
+        return max(self._clock() - self._known_us, 0) / SECOND_US
 
     # --- the background thread ---
 
@@ -164,7 +168,7 @@ class Snapshot:
         # Half of the share each, so that neither can starve the other.
         seconds = self._cpu_share * self._refresh_seconds / 2
         self._refresh_evidence(now, version, _Budget(PRELOAD_SECONDS if preload else seconds), preload=preload)
-        self.refreshed_us = now
+        self.refreshed_us = self._known_us = now
         self._cells.refresh(self._is_current, now, _Budget(seconds).is_left)
 
     def _run(self) -> None:
@@ -278,16 +282,18 @@ class Snapshot:
                 total = saved.evidence.get(key)
                 if total is not None and total.shape == (2, *view.evidence.trials.shape):
                     view.evidence = view.history.evidence(total)
+                    view.is_restored = True
                 self._views[key] = view
         self.configuration = configuration
+        self._known_us = saved.read_us
 
     def _save(self) -> None:
         if self.configuration is None or not self.refreshed_us:
-            return
+            return  # what came from the file is still in it
         evidence = {
             key: np.stack((view.evidence.trials, view.evidence.clicks))
             for key, view in list(self._views.items())
-            if view.read_us
+            if view.read_us or view.is_restored
         }
         self._saved_us = self._clock()
-        self._file.save(SavedSnapshot(self.configuration, evidence))
+        self._file.save(SavedSnapshot(self.configuration, self._known_us, evidence))

@@ -16,7 +16,7 @@ from storage.sqlite_documents import dump, load
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class SavedSnapshot:
     """All configuration, and the evidence of the slots that were in use."""
 
     configuration: Configuration
+    read_us: int
+    """When the store was read for it, in microseconds since 1970 UTC."""
     evidence: Mapping[tuple[str, str], Matrix]
     """(tenant, slot) -> trials and clicks, shape (2, cities, banners) in the configuration's order."""
 
@@ -66,6 +68,7 @@ def _to_json(snapshot: SavedSnapshot) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": known.version,
+        "read_us": snapshot.read_us,
         "tenants": [dump(tenant) for tenant in known.tenants.values()],
         "keys": [dump(key) for key in known.keys.values()],
         "slots": [(tenant, dump(slot)) for (tenant, _), slot in known.slots.items()],
@@ -90,4 +93,4 @@ def _from_json(document: dict[str, Any]) -> SavedSnapshot:
         banners,
     )
     evidence = {(tenant, slot): np.array(matrix) for tenant, slot, matrix in document["evidence"]}
-    return SavedSnapshot(configuration, evidence)
+    return SavedSnapshot(configuration, int(document["read_us"]), evidence)

@@ -72,7 +72,7 @@ class Worker:
     def ready(self) -> Readiness:
         """(ready, state, details): not ready before the first load, when stopping, and when nothing can be recorded."""
         details = {
-            "snapshot_age_seconds": round(self.snapshot.age_seconds(), 1) if self.snapshot.refreshed_us else None,
+            "snapshot_age_seconds": round(self.snapshot.age_seconds(), 1) if self.snapshot.configuration else None,
             "drain": drain_status.is_alive(self._journal_directory),
         }
         if self._stopping.is_set():
@@ -93,7 +93,7 @@ class Worker:
         drain = drain_status.status(self._journal_directory)
         alive = drain_status.is_alive(self._journal_directory)
         backlog = drain_status.backlog_bytes(self._journal_directory)
-        age = self.snapshot.age_seconds() if self.snapshot.refreshed_us else float("inf")
+        age = self.snapshot.age_seconds() if self.snapshot.configuration else float("inf")
         return {
             "banner_journal_backlog_bytes": ("Journaled bytes that wait to be delivered.", backlog),
             "banner_drain_alive": ("1 while a drain works.", int(alive)),

@@ -64,6 +64,7 @@ def test_a_process_without_a_store_starts_from_the_file(shop: Installation) -> N
     shop.sleep(seconds=100)
     snapshot = started_without_a_store(shop)
     assert snapshot.store_is_away
+    assert snapshot.age_seconds() == 100
     assert snapshot.current() == loaded.configuration
     slot = snapshot.view("shop", "home")
     assert slot is not None
@@ -93,7 +94,7 @@ def test_a_file_that_cannot_be_used_is_ignored(shop: Installation, damage: str) 
         "cut": text[: len(text) // 2],
         "no JSON": "\0" + text,
         "a list": "[1]",
-        "of another format": text.replace('"format": 1', '"format": 99'),
+        "of another format": text.replace('"format": 2', '"format": 1'),
     }
     path_of(shop).write_text(damaged[damage])
     snapshot = started_without_a_store(shop)

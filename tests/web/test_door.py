@@ -194,6 +194,12 @@ class HotCalls:
         assert shop.banner("server", explain="1").status == 403
         assert shop.journaled() == []
 
+    def test_explaining_a_disabled_slot_says_that_it_is(self, shop: Installation) -> None:
+        shop.store.put_slot("shop", Slot("home", enabled=False, default_banner="b1"))
+        shop.refresh()
+        rows = shop.banner("read", explain="1").json["banners"]
+        assert {row["why_not"] for row in rows} == {"the slot is disabled"}
+
     # --- POST /click and /view ---
 
     def test_a_click_and_its_view_count_once_however_often_they_are_sent(self, shop: Installation) -> None:
