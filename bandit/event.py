@@ -72,6 +72,7 @@ def schema() -> dict[str, Any]:
 _KINDS = {str(kind): bytes([2 * number]) for number, kind in enumerate(Kind)}
 _POLICIES = {str(policy): bytes([2 * number]) for number, policy in enumerate(Policy)}
 _VERDICTS = {str(verdict): bytes([2 * number]) for number, verdict in enumerate(Verdict)}
+_SERVED_KIND = _KINDS[str(Kind.SERVED)]
 _double = struct.Struct("<d").pack
 _NULL, _PRESENT = b"\0", b"\2"
 
@@ -152,12 +153,21 @@ class Stencil(NamedTuple):
     @classmethod
     def of(cls, event: BannerEvent) -> "Stencil":
         """For events like this one."""
-        names = _text(event.tenant) + _text(event.slot) + _text(event.city) + _text(event.banner)
+        place = (event.tenant, event.slot, event.city, event.banner)
+        served = cls.served(*place, event.policy, event.propensity, event.reason, event.platform)
+        rest = _text(event.platform) + _optional_text(event.would_be_banner)
+        return served._replace(kind=_KINDS[event.kind], rest=rest)
+
+    @classmethod
+    def served(
+        cls, tenant: str, slot: str, city: str, banner: str, policy: str, propensity: float, reason: str, platform: str
+    ) -> "Stencil":
+        """For impressions."""
         return cls(
-            _KINDS[event.kind],
-            names + _POLICIES[event.policy],
-            _double(event.propensity) + _text(event.reason),
-            _text(event.platform) + _optional_text(event.would_be_banner),
+            _SERVED_KIND,
+            _text(tenant) + _text(slot) + _text(city) + _text(banner) + _POLICIES[policy],
+            _double(propensity) + _text(reason),
+            _text(platform) + _NULL,
         )
 
     def fill(

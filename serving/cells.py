@@ -1,15 +1,15 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from bandit.eligibility import Visit, next_change, why_not
-from bandit.event import BannerEvent, Stencil
-from bandit.model import Banner, Kind, Policy, Reason, Slot, Tenant
+from bandit.event import Stencil
+from bandit.model import Banner, Policy, Reason, Slot, Tenant
 from bandit.shares import apply
 from bandit.thompson import cumulative, draw, probabilities
 from serving.evidence import SlotEvidence
@@ -32,11 +32,15 @@ class SlotKnowledge(Protocol):
     def banners(self) -> tuple[Banner, ...]: ...
     @property
     def evidence(self) -> SlotEvidence: ...
+    @property
+    def rendered(self) -> dict[str, tuple[bytes, bytes]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One banner chosen in one way, with all that every impression of it has in common."""
+class Choice(NamedTuple):
+    """One banner chosen in one way.
+
+    Made anew each time: kept ready, those of some ten thousand cells would fill the processor's caches and then memory.
+    """
 
     slot: Slot
     city: str
@@ -47,8 +51,8 @@ class Choice:
     stencil: Stencil
     where: bytes
     """Tenant, slot, city and banner as a token holds them."""
-    rendered: list[bytes] = field(default_factory=list)
-    """For whoever answers with it: the parts that every answer has in common, once there was one."""
+    rendered: dict[str, tuple[bytes, bytes]]
+    """For whoever answers with it: by banner, what every answer has in common, once there was one."""
 
 
 @dataclass(slots=True)
@@ -71,36 +75,24 @@ class Cell:
     clicks: float
     requests: int = 0
     used_us: int = 0
-    _drawn: dict[int, Choice] = field(default_factory=dict)
-    _held_out: dict[int, Choice] = field(default_factory=dict)
 
     def draw(self, random_number: float) -> Choice:
         """The banner that a uniform draw from [0, 1) falls on."""
         index = draw(self.cumulative, random_number)
-        known = self._drawn.get(index)
-        if known is None:
-            known = self._make_choice(index, self.policy, self.reason, self.probabilities[index])
-            self._drawn[index] = known
-        return known
+        return self._choice(self.banners[index], self.policy, self.reason, self.probabilities[index])
 
     def draw_for_holdout(self, random_number: float) -> Choice:
         """One of the banners, each with the same probability."""
         count = len(self.banners)
-        index = int(random_number * count)
-        known = self._held_out.get(index)
-        if known is None:
-            known = self._held_out[index] = self._make_choice(index, Policy.HOLDOUT, Reason.HOLDOUT, 1 / count)
-        return known
+        banner = self.banners[int(random_number * count)]
+        return self._choice(banner, Policy.HOLDOUT, Reason.HOLDOUT, 1 / count)
 
-    def _make_choice(self, index: int, policy: Policy, reason: Reason, propensity: float) -> Choice:
-        banner, knowledge = self.banners[index], self.knowledge
-        names = (knowledge.tenant.id, knowledge.slot.id, self.visit.city, banner.id)
-        like = BannerEvent(
-            Kind.SERVED, b"", *names, policy, 0, 0, 0, propensity, reason, "", platform=self.visit.platform
-        )
-        return Choice(
-            knowledge.slot, self.visit.city, banner, policy, reason, propensity, Stencil.of(like), place(*names)
-        )
+    def _choice(self, banner: Banner, policy: Policy, reason: Reason, propensity: float) -> Choice:
+        knowledge, (city, platform, _) = self.knowledge, self.visit
+        slot = knowledge.slot
+        names = (knowledge.tenant.id, slot.id, city, banner.id)
+        stencil = Stencil.served(*names, policy, propensity, reason, platform)
+        return Choice(slot, city, banner, policy, reason, propensity, stencil, place(*names), knowledge.rendered)
 
     def is_stale(self) -> bool:
         """Whether its city's evidence moved on enough to compute again."""

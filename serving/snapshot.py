@@ -53,6 +53,7 @@ class SlotView:
         self.clock = zone.clock(tenant.time_zone)
         self.history = SlotHistory(tenant, slot, self.banners)
         self.evidence: SlotEvidence = self.history.empty()
+        self.rendered: dict[str, tuple[bytes, bytes]] = {}
         self.asked_us = 0
         self.read_us = 0
         """When evidence was last read; 0: never."""

@@ -61,11 +61,13 @@ def impression_id(served_at: int, random_bits: int) -> bytes:
 
 def place(*names: str) -> bytes:
     """The names of a token, each behind its length."""
-    encoded = [name.encode("ascii") for name in names]
-    return b"".join(bytes([len(name)]) + name for name in encoded)
+    return b"".join([_name(name) for name in names])
 
 
-_referrer = lru_cache(maxsize=65_536)(place)
+@lru_cache(maxsize=65_536)
+def _name(name: str) -> bytes:
+    encoded = name.encode("ascii")
+    return bytes([len(encoded)]) + encoded
 
 
 def sign(token: Token, keyring: Keyring) -> str:
@@ -94,7 +96,7 @@ def sign_parts(
         flags |= _HAS_CUSTOMER
     key_id = keyring.signing_key
     head = _HEAD.pack(VERSION, key_id, flags, impression, day, shard, propensity, customer or _NO_CUSTOMER)
-    body = head + where + _referrer(referrer or "")
+    body = head + where + _name(referrer or "")
     signed = body + mac(keyring.token_keys[key_id], body)
     return binascii.b2a_base64(signed, newline=False).translate(_URL_SAFE, b"=")
 

@@ -1,4 +1,4 @@
-"""A decision as JSON. It is written once a request, so what all impressions of a choice share is kept ready."""
+"""A decision as JSON. It is written once a request, so what all answers with a banner share is kept ready."""
 
 import orjson
 
@@ -9,11 +9,18 @@ from serving.decide import Decision
 def render(decision: Decision, base: bytes) -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    head, tail = choice.rendered or _known_parts(choice)
-    return b'%b%b%b,"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}' % (
+    head, tail = choice.rendered.get(choice.banner.id) or _known_parts(choice)
+    return (
+        b'%b%b%b,"city":"%b","policy":"%b","reason":"%b","propensity":%a,'
+        b'"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}'
+    ) % (
         head,
         base if head else b"",
         tail,
+        choice.city.encode(),
+        choice.policy.encode(),
+        choice.reason.encode(),
+        choice.propensity,
         base,
         token,
         token,
@@ -22,24 +29,22 @@ def render(decision: Decision, base: bytes) -> bytes:
     )
 
 
-def _known_parts(choice: Choice) -> list[bytes]:
-    """What is the same for every impression of a choice, cut where `base` goes: first if not at all.
+def _known_parts(choice: Choice) -> tuple[bytes, bytes]:
+    """What is the same for every answer with a banner, cut where `base` goes: first if not at all.
 
     Kept without `base`, which is whatever a stranger sends as Host.
     """
     banner, slot = choice.banner, choice.slot
-    place = {"banner": banner.id, "slot": slot.id, "city": choice.city}
+    place = {"banner": banner.id, "slot": slot.id}
     rest = {
         "landing_url": banner.landing_url,
         "alt": banner.alt,
         "width": banner.width or slot.width,
         "height": banner.height or slot.height,
-        "propensity": choice.propensity,
-        "policy": choice.policy,
-        "reason": choice.reason,
     }
     before = orjson.dumps(place)[:-1] + b',"image_url":"'
     after = orjson.dumps(banner.image_url)[1:] + b"," + orjson.dumps(rest)[1:-1]
     # A picture of our own store is kept without host.
-    choice.rendered[:] = (before, after) if banner.image_url.startswith("/") else (b"", before + after)
-    return choice.rendered
+    parts = (before, after) if banner.image_url.startswith("/") else (b"", before + after)
+    choice.rendered[banner.id] = parts
+    return parts
