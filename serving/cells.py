@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -12,13 +12,14 @@ from bandit.event import Stencil
 from bandit.model import Banner, Policy, Reason, Slot, Tenant
 from bandit.shares import apply
 from bandit.thompson import cumulative, draw, probabilities
+from bandit.zone import moment
 from serving.evidence import SlotEvidence
 from serving.token import place
 
 FOR_EVER_US = 1 << 62
 GROWTH = 1.02
 """A cell whose trials grew by more than this factor is stale."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = moment(0, "UTC")
 
 
 class SlotKnowledge(Protocol):
@@ -103,12 +104,12 @@ class Cell:
 def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float]:
     """All trials and clicks of a city."""
     row = evidence.cities[city]
-    return float(evidence.trials[row].sum()), float(evidence.clicks[row].sum())
+    return evidence.city_trials[row], evidence.city_clicks[row]
 
 
 def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.Generator, draws: int) -> Cell:
     """Judge eligibility and compute the probabilities."""
-    now = _EPOCH + timedelta(microseconds=now_us)
+    now = moment(now_us, "UTC")
     slot = knowledge.slot
     banners, reason = contenders(slot, knowledge.banners, visit, now)
     evidence = knowledge.evidence
@@ -124,7 +125,7 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.
         reason,
         Policy.LEARNED if is_open else Policy.FIXED,
         is_open,
-        FOR_EVER_US if change is None else int((change - _EPOCH) / timedelta(microseconds=1)),
+        FOR_EVER_US if change is None else (change - _EPOCH) // timedelta(microseconds=1),
         *evidence_of(evidence, visit.city),
     )
 
@@ -189,10 +190,11 @@ class CellCache:
         """Drop the cells of knowledge replaced since, and compute stale ones again, most requested first."""
         cells = list(self._cells.items())  # at once, since requests add to it meanwhile
         cells.sort(key=lambda item: -item[1].requests)
+        time_is_left = True
         for key, cell in cells:
             if not is_current(cell.knowledge):
                 self._cells.pop(key, None)
-            elif cell.is_stale() and has_time():
+            elif time_is_left and cell.is_stale() and (time_is_left := has_time()):
                 fresh = compute(cell.knowledge, cell.visit, now_us, self._rng, self._draws)
                 fresh.used_us = cell.used_us
                 self._put(fresh)

@@ -10,7 +10,8 @@ from bandit.event import stamper
 from bandit.model import OTHER, Verdict
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
-from serving.snapshot import SlotView, Snapshot
+from serving.slot_view import SlotView
+from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, impression_id, sign_parts
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused

@@ -27,6 +27,9 @@ class SlotEvidence:
     """Banner id -> column."""
     trials: Matrix
     clicks: Matrix
+    city_trials: list[float]
+    """The sum over all banners, by row; so is city_clicks."""
+    city_clicks: list[float]
     posterior: SlotPosterior
 
 
@@ -55,11 +58,25 @@ class SlotHistory:
     def evidence(self, total: Matrix) -> SlotEvidence:
         """From trials and clicks, shape (2, cities, banners)."""
         trials, clicks = total[0], np.minimum(total[1], total[0])
-        return SlotEvidence(self._cities, self._banners, trials, clicks, fit(trials, clicks))
+        sums = trials.sum(axis=1).tolist(), clicks.sum(axis=1).tolist()
+        return SlotEvidence(self._cities, self._banners, trials, clicks, *sums, fit(trials, clicks))
 
     def empty(self) -> SlotEvidence:
         """Before anything was read."""
         return self.evidence(self._nothing())
+
+    def carried(self, known: SlotEvidence) -> SlotEvidence:
+        """What was known of the slot as it was configured before; a removed city's part is added to OTHER's."""
+        if known.cities == self._cities and known.banners == self._banners:
+            return known
+        rows = [self._cities.get(city, self._cities[OTHER]) for city in known.cities]
+        kept = [banner for banner in known.banners if banner in self._banners]
+        columns = [self._banners[banner] for banner in kept]
+        old_columns = [known.banners[banner] for banner in kept]
+        total = self._nothing()
+        for matrix, old in zip(total, (known.trials, known.clicks), strict=True):
+            np.add.at(matrix, np.ix_(rows, columns), old[:, old_columns])
+        return self.evidence(total)
 
     def _nothing(self) -> Matrix:
         return np.zeros((2, len(self._cities), len(self._banners)))
@@ -83,8 +100,7 @@ class SlotHistory:
                 continue
             weight = weights.get(row.day)
             if weight is None:
-                # A day ahead of ours exists for a moment around midnight when hosts' clocks differ.
-                weight = weights[row.day] = fade(max(today - row.day, 0), half_life, lookback)
+                weight = weights[row.day] = fade(today - row.day, half_life, lookback)
             city = self._cities.get(row.city, other)
             total[0, city, column] += weight * (row.viewed if viewed else row.served)
             total[1, city, column] += weight * row.clicks

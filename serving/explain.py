@@ -1,14 +1,15 @@
 """How a choice would be made now: every banner of the slot with its evidence, its chance, and why it has none."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bandit.eligibility import why_not
 from bandit.model import Banner
+from bandit.zone import moment
 from serving.cells import Cell
 from serving.decide import Ask, Decider
-from serving.snapshot import SlotView, Snapshot
+from serving.slot_view import SlotView
+from serving.snapshot import Snapshot
 
 INTERVAL = 0.9
 
@@ -26,7 +27,7 @@ class Explainer:
         view, visit = self._decider.find(ask)
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
-        now = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=now_us)
+        now = moment(now_us, "UTC")
         competing = {banner.id: share for banner, share in zip(cell.banners, cell.probabilities, strict=True)}
         reasons = {banner.id: why_not(banner, visit, now) for banner in view.banners}
         return {

@@ -7,27 +7,20 @@ on being used, and its age is told.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from bandit import city as city_names
-from bandit import zone
 from bandit.eligibility import Visit
-from bandit.model import Banner, Configuration, Slot, Tenant
+from bandit.model import Configuration, Slot, Tenant
 from serving.cells import Cell, CellCache
-from serving.evidence import LIVE_DAYS, SlotEvidence, SlotHistory
+from serving.slot_view import SECOND_US, SlotView
 from serving.snapshot_file import SavedSnapshot, SnapshotFile
 from storage.base import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-SECOND_US = 1_000_000
-ACTIVE_US = 60 * SECOND_US
-"""A slot not asked for this long is no longer refreshed."""
-OLD_DAYS_US = 600 * SECOND_US
-"""How often days before yesterday are read again after late deliveries to them."""
 PRELOAD_SECONDS = 5.0
 """How long a starting process may read evidence before it serves; what is left is read when first asked for."""
 
@@ -40,49 +33,6 @@ class _Budget:
 
     def is_left(self) -> bool:
         return time.thread_time() < self._end
-
-
-class SlotView:
-    """One slot as this process knows it. Replaced, not changed, when its configuration changes."""
-
-    def __init__(self, tenant: Tenant, slot: Slot, banners: Iterable[Banner]) -> None:
-        self.tenant = tenant
-        self.slot = slot
-        self.banners = tuple(banners)
-        self.known_cities = city_names.index(tenant.cities)
-        self.clock = zone.clock(tenant.time_zone)
-        self.history = SlotHistory(tenant, slot, self.banners)
-        self.evidence: SlotEvidence = self.history.empty()
-        self.rendered: dict[str, tuple[bytes, bytes]] = {}
-        self.asked_us = 0
-        self.read_us = 0
-        """When evidence was last read; 0: never."""
-        self.is_restored = False
-        """Its evidence comes from the saved file, as long as it was not read since."""
-        self.older_read_us = 0
-        self.seeds_version = -1
-        self.live_changed = False
-        self.older_changed = False
-
-    def is_same(self, tenant: Tenant, slot: Slot, banners: Iterable[Banner]) -> bool:
-        """Whether this configuration is the one it was made from."""
-        return self.tenant == tenant and self.slot == slot and self.banners == tuple(banners)
-
-    def note_change(self, day: int, today: int) -> None:
-        """Counts of a day have changed in the store."""
-        if day > today - LIVE_DAYS:
-            self.live_changed = True
-        else:
-            self.older_changed = True
-
-    def older_is_due(self, now: int) -> bool:
-        """Whether days before yesterday should be read again."""
-        return not self.read_us or (self.older_changed and now - self.older_read_us >= OLD_DAYS_US)
-
-    def is_due(self, now: int, version: int) -> bool:
-        """Whether the evidence may differ from what was read."""
-        day_is_over = self.clock.day(self.read_us) != self.clock.day(now)
-        return self.live_changed or self.older_is_due(now) or day_is_over or self.seeds_version != version
 
 
 class Snapshot:
@@ -128,7 +78,7 @@ class Snapshot:
     def cell(self, view: SlotView, visit: Visit, now_us: int) -> Cell:
         """The probabilities for a visit; marks the slot as asked for."""
         if now_us - view.asked_us > SECOND_US:
-            idle = not view.read_us or now_us - view.asked_us > ACTIVE_US
+            idle = not view.is_known or not view.is_asked_for(now_us)
             view.asked_us = now_us
             if idle:
                 self._wake.set()
@@ -143,6 +93,12 @@ class Snapshot:
     def age_seconds(self) -> float:
         """How old the newest knowledge is."""
         return max(self._clock() - self._known_us, 0) / SECOND_US
+
+    def evidence_lag_seconds(self) -> float:
+        """How long the slot that has waited longest, of those asked for, has been waiting to be read again."""
+        now = self._clock()
+        waiting = [view.due_us for view in list(self._views.values()) if view.due_us and view.is_asked_for(now)]
+        return max(now - min(waiting, default=now), 0) / SECOND_US
 
     # --- the background thread ---
 
@@ -209,6 +165,7 @@ class Snapshot:
         return known.version
 
     def _use(self, configuration: Configuration) -> None:
+        """Reads no evidence: a revoked key must not wait until that of every slot was read."""
         views: dict[tuple[str, str], SlotView] = {}
         for (tenant_id, slot_id), slot in configuration.slots.items():
             tenant = configuration.tenants.get(tenant_id)
@@ -224,10 +181,8 @@ class Snapshot:
         if old is not None and old.is_same(tenant, slot, banners):
             return old
         view = SlotView(tenant, slot, banners)
-        if old is not None and old.read_us:
-            # A replaced view starts with evidence, so a change of configuration never makes a slot forget.
-            view.asked_us = old.asked_us
-            self._read(view, self._clock(), configuration.version)
+        if old is not None:
+            view.take_over(old)
         return view
 
     def _is_current(self, knowledge: Any) -> bool:
@@ -248,23 +203,22 @@ class Snapshot:
                 view_or_none.note_change(day, view_or_none.clock.day(self._clock()))
 
     def _refresh_evidence(self, now: int, version: int, budget: "_Budget", *, preload: bool) -> None:
-        """Read what is due, the longest unread first; what the budget does not reach has its turn the next time."""
-        for view in sorted(self._views.values(), key=lambda view: view.read_us):
-            wanted = preload or now - view.asked_us <= ACTIVE_US
-            if wanted and view.is_due(now, version):
-                self._read(view, now, version)
-                if not budget.is_left():
-                    return
+        """Read what is due; what the budget does not reach has its turn the next time."""
+        for view in self._due_views(now, version, preload=preload):
+            view.read(self._store, now, version)
+            if not budget.is_left():
+                return
 
-    def _read(self, view: SlotView, now: int, version: int) -> None:
-        older = view.older_is_due(now)
-        seeds = view.seeds_version != version
-        view.evidence = view.history.read(self._store, view.clock.day(now), older=older, seeds=seeds)
-        # Only now: a store that goes away in between is asked again.
-        view.live_changed = False
-        view.read_us, view.seeds_version = now, version
-        if older:
-            view.older_read_us, view.older_changed = now, False
+    def _due_views(self, now: int, version: int, *, preload: bool) -> list[SlotView]:
+        """Those of which nothing is known, then those that have waited longest."""
+        due = []
+        for view in self._views.values():
+            if (preload or view.is_asked_for(now)) and view.is_due(now, version):
+                view.due_us = view.due_us or now
+                due.append(view)
+            else:
+                view.due_us = 0
+        return sorted(due, key=lambda view: (view.is_known, view.due_us, view.read_us))
 
     # --- the saved file ---
 
@@ -281,9 +235,8 @@ class Snapshot:
             if tenant is not None:
                 view = SlotView(tenant, slot, configuration.banners.get(key, {}).values())
                 total = saved.evidence.get(key)
-                if total is not None and total.shape == (2, *view.evidence.trials.shape):
-                    view.evidence = view.history.evidence(total)
-                    view.is_restored = True
+                if total is not None:
+                    view.restore(total)
                 self._views[key] = view
         self.configuration = configuration
         self._known_us = saved.read_us
@@ -294,7 +247,7 @@ class Snapshot:
         evidence = {
             key: np.stack((view.evidence.trials, view.evidence.clicks))
             for key, view in list(self._views.items())
-            if view.read_us or view.is_restored
+            if view.is_known
         }
         self._saved_us = self._clock()
         self._file.save(SavedSnapshot(self.configuration, self._known_us, evidence))

@@ -1,14 +1,15 @@
 """The last snapshot on disk: what a process starts from when the store is away."""
 
-import json
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 
 from bandit.model import ApiKey, Banner, Configuration, Slot, Tenant
 from serving.evidence import Matrix
@@ -17,6 +18,8 @@ from storage.sqlite_documents import dump, load
 log = logging.getLogger(__name__)
 
 FORMAT = 2
+ABANDONED_SECONDS = 3600
+"""A file that was being written this long ago was left by a process that was killed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +44,17 @@ class SnapshotFile:
         own = self._path.with_name(f"{self._path.name}.{os.getpid()}")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with open(own, "w", encoding="utf-8", opener=_private) as file:
-                json.dump(_to_json(snapshot), file)
+            with open(own, "wb", opener=_private) as file:
+                file.write(_to_json(snapshot))
             own.replace(self._path)
+            self._delete_abandoned(self._path.stat().st_mtime)
         except OSError as error:
             log.warning("the snapshot could not be saved: %s", error)
 
     def load(self) -> SavedSnapshot | None:
         """The last saved snapshot; None when there is none that can be used."""
         try:
-            document = json.loads(self._path.read_text("utf-8"))
+            document = orjson.loads(self._path.read_bytes())
             return _from_json(document) if document["format"] == FORMAT else None
         except FileNotFoundError:
             return None
@@ -58,14 +62,20 @@ class SnapshotFile:
             log.warning("the saved snapshot cannot be used: %s", error)
             return None
 
+    def _delete_abandoned(self, now_seconds: float) -> None:
+        for path in self._path.parent.glob(f"{self._path.name}.*"):
+            with suppress(FileNotFoundError):  # renamed or removed by another process
+                if now_seconds - path.stat().st_mtime > ABANDONED_SECONDS:
+                    path.unlink()
+
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _to_json(snapshot: SavedSnapshot) -> dict[str, Any]:
+def _to_json(snapshot: SavedSnapshot) -> bytes:
     known = snapshot.configuration
-    return {
+    document = {
         "format": FORMAT,
         "version": known.version,
         "read_us": snapshot.read_us,
@@ -73,8 +83,14 @@ def _to_json(snapshot: SavedSnapshot) -> dict[str, Any]:
         "keys": [dump(key) for key in known.keys.values()],
         "slots": [(tenant, dump(slot)) for (tenant, _), slot in known.slots.items()],
         "banners": [(tenant, dump(b)) for (tenant, _), slot in known.banners.items() for b in slot.values()],
-        "evidence": [(*key, matrix.tolist()) for key, matrix in snapshot.evidence.items()],
+        # Slot by slot: requests wait while one is written, and all together would be too long.
+        "evidence": [(*key, orjson.Fragment(_matrix_to_json(matrix))) for key, matrix in snapshot.evidence.items()],
     }
+    return orjson.dumps(document)
+
+
+def _matrix_to_json(matrix: Matrix) -> bytes:
+    return orjson.dumps(matrix, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _from_json(document: dict[str, Any]) -> SavedSnapshot:

@@ -101,5 +101,9 @@ class Worker:
             "banner_dead_letters_total": ("Records the store refused for good.", drain.dead_letters),
             "banner_journal_lost_bytes_total": ("Damaged journal bytes that were skipped.", drain.lost_bytes),
             "banner_snapshot_age_seconds": ("Since this worker last read the store.", age),
+            "banner_evidence_lag_seconds": (
+                "How long the slot in use that waits longest has waited for this worker to read its evidence.",
+                self.snapshot.evidence_lag_seconds(),
+            ),
             "banner_store_away": ("1 while this worker cannot read the store.", int(self.snapshot.store_is_away)),
         }

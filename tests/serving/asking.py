@@ -1,9 +1,11 @@
 """What the tests of the serving side ask an installation for."""
 
+import numpy as np
+
 from bandit.eligibility import Visit
 from bandit.model import Seed, Slot
 from serving.cells import Cell
-from serving.snapshot import SlotView
+from serving.slot_view import SlotView
 from tests.installation import Installation
 
 PUNE = Visit("pune", "web", None)
@@ -36,6 +38,13 @@ def view(shop: Installation, slot: str = "home") -> SlotView:
     found = shop.snapshot.view("shop", slot)
     assert found is not None
     return found
+
+
+def teach(known: SlotView, trials: float, *cities: str) -> None:
+    """Let every banner have this many trials in each of these cities, and no clicks."""
+    total = np.zeros((2, *known.evidence.trials.shape))
+    total[0, [known.evidence.cities[city] for city in cities]] = trials
+    known.evidence = known.history.evidence(total)
 
 
 def add_slot(shop: Installation, slot: str) -> None:

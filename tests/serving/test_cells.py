@@ -12,7 +12,7 @@ from serving.cells import CellCache
 from serving.snapshot import Snapshot
 from serving.snapshot_file import SnapshotFile
 from tests.installation import Installation
-from tests.serving.asking import PUNE, add_slot, cell, serve, trials, view, visit_from
+from tests.serving.asking import PUNE, add_slot, cell, serve, teach, trials, view, visit_from
 
 
 @pytest.fixture
@@ -122,8 +122,8 @@ def test_what_is_asked_for_most_is_computed_first(shop: Installation) -> None:
     cells = [cache.get(known, visit, 0) for visit in visits]
     for _ in range(5):
         cache.get(known, visits[1], 0)
-    known.evidence.trials[:] = 50
-    budget = iter([True, False, False])
+    teach(known, 50, "pune", "mumbai", "new-delhi")
+    budget = iter([True, False])  # once it is used up, nobody asks again
     cache.refresh(lambda _: True, 1, lambda: next(budget))
     assert [cache.get(known, visit, 2) is old for visit, old in zip(visits, cells, strict=True)] == [True, False, True]
 
@@ -144,7 +144,7 @@ def test_computing_a_cell_anew_in_a_full_cache_drops_no_other(shop: Installation
     cache = CellCache(50, np.random.default_rng(1), 10)
     visits = [PUNE._replace(segment=str(number)) for number in range(49)] + [visit_from("mumbai")]
     cells = [cache.get(known, visit, 0) for visit in visits]
-    known.evidence.trials[known.evidence.cities["mumbai"]] = 50
+    teach(known, 50, "mumbai")
     cache.refresh(lambda _: True, 1, lambda: True)
     kept = [cache.get(known, visit, 2) is old for visit, old in zip(visits, cells, strict=True)]
     assert kept == [True] * 49 + [False]

@@ -1,19 +1,32 @@
 """What a process knows: when it reads the store again, and when it leaves that."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bandit.model import CountRow, Slot
+from bandit.model import CountRow, Role, Slot, Tenant
+from serving.evidence import SlotEvidence
 from serving.snapshot import Snapshot
 from serving.snapshot_file import SnapshotFile
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
-from tests.installation import Installation
+from tests.installation import CITIES, Installation
 from tests.service_process import wait_until
-from tests.serving.asking import add_slot, clicks, serve, trials, view
+from tests.serving.asking import PUNE, add_slot, clicks, serve, trials, view
+
+
+class WithoutCounts(SqliteStore):
+    """A store whose counts cannot be read while it `fails`."""
+
+    fails = False
+
+    def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        if self.fails:
+            raise StoreUnavailable("the disk is away")
+        return super().counts(tenant, slot, first_day, last_day)
 
 
 @pytest.fixture
@@ -64,17 +77,8 @@ def test_evidence_that_did_not_change_is_not_read_again(shop: Installation) -> N
 
 
 def test_a_store_that_fails_halfway_through_a_refresh_is_read_again(tmp_path: Path) -> None:
-    class FailsOnce(SqliteStore):
-        fails = False
-
-        def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
-            if self.fails:
-                self.fails = False
-                raise StoreUnavailable("the disk was away for a moment")
-            return super().counts(tenant, slot, first_day, last_day)
-
     shop = Installation(tmp_path)
-    store = FailsOnce(tmp_path / "banner.db")
+    store = WithoutCounts(tmp_path / "banner.db")
     snapshot = Snapshot(store, SnapshotFile(tmp_path / "s"), clock=shop.clock_us, rng=np.random.default_rng(1))
     snapshot.refresh(preload=True)
     serve(shop, 3)
@@ -82,11 +86,114 @@ def test_a_store_that_fails_halfway_through_a_refresh_is_read_again(tmp_path: Pa
     store.fails = True
     with pytest.raises(StoreUnavailable):
         snapshot.refresh(preload=True)
+    store.fails = False
     snapshot.refresh(preload=True)
     known = snapshot.view("shop", "home")
     assert known is not None and known.evidence.trials.sum() == 3
     store.close()
     shop.close()
+
+
+def test_a_changed_configuration_acts_before_any_evidence_is_read(tmp_path: Path) -> None:
+    shop = Installation(tmp_path)
+    store = WithoutCounts(tmp_path / "banner.db")
+    snapshot = Snapshot(store, SnapshotFile(tmp_path / "s"), clock=shop.clock_us, rng=np.random.default_rng(1))
+    snapshot.refresh(preload=True)
+    known = snapshot.current()
+    shop.store.delete_key(next(key.id for key in known.keys.values() if key.role is Role.SERVER))
+    shop.store.put_tenant("shop", replace(known.tenants["shop"], name="Shop"))
+    store.fails = True
+    with pytest.raises(StoreUnavailable):
+        snapshot.refresh(preload=True)
+    assert Role.SERVER not in {key.role for key in snapshot.current().keys.values()}
+    slot = snapshot.view("shop", "home")
+    assert slot is not None and slot.tenant.name == "Shop"
+    store.close()
+    shop.close()
+
+
+def test_a_changed_slot_goes_on_with_what_is_known_of_cities_and_banners_it_still_has(shop: Installation) -> None:
+    counted = {"pune": 3, "mumbai": 4, "new-delhi": 5}
+    for city, times in counted.items():
+        serve(shop, times, city)
+    shop.settle()
+    before = view(shop).evidence
+    shop.sleep(minutes=5)  # nobody asks any more, so nothing is read again
+    shop.store.delete_banner("shop", "home", "b2")
+    shop.put_banner("b4")
+    shop.store.put_tenant("shop", Tenant("shop", cities={"goa": (), "mumbai": (), "pune": ()}))
+    shop.refresh()
+    after = view(shop).evidence
+    assert not view(shop).read_us
+
+    def row(evidence: SlotEvidence, city: str) -> dict[str, float]:
+        values = evidence.trials[evidence.cities[city]]
+        return {banner: values[column] for banner, column in evidence.banners.items()}
+
+    def kept(city: str) -> dict[str, float]:
+        return {"b1": row(before, city)["b1"], "b3": row(before, city)["b3"], "b4": 0}
+
+    assert {city: row(after, city) for city in after.cities} == {
+        "goa": {"b1": 0, "b3": 0, "b4": 0},
+        "mumbai": kept("mumbai"),
+        "pune": kept("pune"),
+        "_other": kept("new-delhi"),
+        "_unknown": {"b1": 0, "b3": 0, "b4": 0},
+    }
+    assert trials(shop) == sum(kept("pune").values())
+    shop.refresh()
+    assert view(shop).read_us
+    np.testing.assert_array_equal(view(shop).evidence.trials, after.trials)
+
+
+def test_slots_that_the_budget_does_not_reach_lag_and_have_their_turn(shop: Installation, tmp_path: Path) -> None:
+    add_slot(shop, "cart")
+    file = SnapshotFile(tmp_path / "s")
+    snapshot = Snapshot(shop.store, file, clock=shop.clock_us, rng=np.random.default_rng(1), cpu_share=0.0)
+    snapshot.refresh(preload=True)
+    for slot in ("home", "cart"):
+        ask_for(snapshot, slot, shop)
+
+    def lag_after_a_refresh() -> float:
+        """Which reads one slot and no more."""
+        snapshot.refresh()
+        shop.sleep(seconds=5)
+        return snapshot.evidence_lag_seconds()
+
+    assert lag_after_a_refresh() == 0
+    shop.store.put_tenant("shop", Tenant("shop", name="Shop", cities=CITIES))  # which concerns both
+    assert lag_after_a_refresh() == 5
+    shop.put_banner("b1", weight=2.0)
+    shop.put_banner("b1", slot="cart", weight=2.0)
+    assert [lag_after_a_refresh() for _ in range(3)] == [5, 0, 0]
+    shop.store.put_tenant("shop", Tenant("shop", name="The shop", cities=CITIES))
+    assert lag_after_a_refresh() == 5
+    shop.sleep(minutes=1)
+    assert snapshot.evidence_lag_seconds() == 0, "nobody asks for the slot that waits"
+
+
+def test_slots_that_change_while_they_wait_keep_their_place(shop: Installation, tmp_path: Path) -> None:
+    add_slot(shop, "cart")
+    file = SnapshotFile(tmp_path / "s")
+    snapshot = Snapshot(shop.store, file, clock=shop.clock_us, rng=np.random.default_rng(1), cpu_share=0.0)
+    snapshot.refresh(preload=True)
+    was_read = {"home": False, "cart": False}
+    for number in range(4):
+        for slot in was_read:
+            ask_for(snapshot, slot, shop)
+        shop.store.put_tenant("shop", Tenant("shop", name=str(number), cities=CITIES))
+        snapshot.refresh()
+        shop.sleep(seconds=5)
+        for slot in was_read:
+            known = snapshot.view("shop", slot)
+            was_read[slot] |= known is not None and known.read_us > 0
+    assert was_read == {"home": True, "cart": True}
+
+
+def ask_for(snapshot: Snapshot, slot: str, shop: Installation) -> None:
+    known = snapshot.view("shop", slot)
+    assert known is not None
+    snapshot.cell(known, PUNE, shop.clock_us())
 
 
 def test_late_clicks_on_older_days_are_read_every_ten_minutes(shop: Installation) -> None:

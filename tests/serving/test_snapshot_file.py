@@ -1,6 +1,7 @@
 """What a process starts from when it finds no store."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,42 @@ def test_without_store_and_file_there_is_nothing_to_serve_from(shop: Installatio
     assert not path_of(shop).exists(), "nothing known is nothing to save"
 
 
+def test_what_came_from_the_file_is_saved_again_while_it_was_not_read_since(shop: Installation) -> None:
+    class ComesBack(SqliteStore):
+        is_away = True
+
+        def configuration_version(self) -> int:
+            if self.is_away:
+                raise StoreUnavailable("not yet")
+            return super().configuration_version()
+
+    saved(shop)
+    store = ComesBack(shop.directory / "banner.db")
+    snapshot = Snapshot(store, snapshot_file(shop), clock=shop.clock_us, rng=np.random.default_rng(1))
+    snapshot.start()
+    store.is_away = False
+    shop.put_banner("b1", weight=2.0)
+    shop.put_banner("b4")
+    snapshot.refresh()
+    snapshot.stop()
+    store.close()
+    slot = started_without_a_store(shop).view("shop", "home")
+    assert slot is not None
+    assert [banner.id for banner in slot.banners] == ["b1", "b2", "b3", "b4"]
+    assert slot.evidence.trials.sum() == 5
+
+
+def test_what_a_killed_process_left_half_written_is_removed(shop: Installation) -> None:
+    saved(shop)
+    left, being_written = (path_of(shop).with_name(f"snapshot.json.{pid}") for pid in (1, 2))
+    for path in (left, being_written):
+        path.write_text("{")
+    written = path_of(shop).stat().st_mtime
+    os.utime(left, (written - 7200, written - 7200))
+    shop.snapshot.stop()
+    assert sorted(path.name for path in path_of(shop).parent.iterdir()) == ["snapshot.json", being_written.name]
+
+
 def test_only_its_owner_may_read_the_file(shop: Installation) -> None:
     saved(shop)
     assert path_of(shop).stat().st_mode & 0o777 == 0o600
@@ -94,7 +131,7 @@ def test_a_file_that_cannot_be_used_is_ignored(shop: Installation, damage: str) 
         "cut": text[: len(text) // 2],
         "no JSON": "\0" + text,
         "a list": "[1]",
-        "of another format": text.replace('"format": 2', '"format": 1'),
+        "of another format": text.replace('"format":2', '"format":1'),
     }
     path_of(shop).write_text(damaged[damage])
     snapshot = started_without_a_store(shop)
