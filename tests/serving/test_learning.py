@@ -341,7 +341,7 @@ def test_a_new_banner_starts_from_the_slots_banners_and_takes_no_more_than_its_s
     assert after["b4"]["mean"] == pytest.approx(60 / 15_000, rel=0.05)
     for banner in ("b1", "b2", "b3"):
         assert (after[banner]["trials"], after[banner]["clicks"]) == (5000, before[banner]["clicks"])
-    for pune, mumbai, chance in ((499, 0, 0.15), (499, 1, 0.996)):
+    for pune, mumbai, chance in ((499, 0, 0.15), (499, 1000, 0.996)):
         more = [Seed("more", "pune", "b4", pune, 2), Seed("more", "mumbai", "b4", mumbai, 0)]
         shop.store.put_seeds("shop", "home", "more", more)
         refresh(shop)
