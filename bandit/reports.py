@@ -140,7 +140,8 @@ def p_best(
             evidence[row.banner][1] += weight * counted.clicks
     trials, clicks = np.array(list(evidence.values())).T
     rng = np.random.default_rng(P_BEST_SEED)
-    chances = probabilities(fit([trials], [clicks]), 0, rng, weights=list(weights.values()), draws=P_BEST_DRAWS)
+    posterior, values = fit([trials], [clicks]), list(weights.values())
+    chances = probabilities(posterior, 0, rng, weights=values, draws=P_BEST_DRAWS, gamma=1.0)
     return dict(zip(weights, chances.tolist(), strict=True))
 
 

@@ -136,7 +136,7 @@ def chances(rows: list[CountRow], **changes: object) -> dict[str, float]:
 def test_the_chance_of_being_best_follows_the_posterior() -> None:
     best = chances(ROWS)
     posterior = fit([[1500, 500]], [[40, 10]])
-    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000)
+    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000, gamma=1.0)
     # Five standard deviations of the difference: fails by chance once in a million seeds.
     assert best["sale"] == pytest.approx(expected[0], abs=5 * 0.5 * sqrt(1 / 10_000 + 1 / 100_000))
     assert sum(best.values()) == pytest.approx(1)
