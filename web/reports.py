@@ -149,13 +149,18 @@ def scope_of(query: Period) -> Scope:
     """The slot and days of a question. Raises ApiError."""
     tenant = tenant_of_call(query.tenant)
     slot = find_slot(tenant.id, query.slot)
-    last = query.to or context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
+    last = query.to or today(tenant)
     first = query.from_ or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
     if first > last:
         raise ApiError(400, "bad_value", f"from must not be after to ({last})", "from")
     if (last - first).days >= MAX_DAYS:
         raise ApiError(400, "bad_value", f"a report covers at most {MAX_DAYS} days", "from")
     return Scope(tenant, slot, first, last)
+
+
+def today(tenant: Tenant) -> date:
+    """The day it is in the tenant's zone."""
+    return context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
 
 
 def _counted(query: ReportQuery, group: Group) -> Json | Response:
