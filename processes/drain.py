@@ -12,6 +12,7 @@ from settings import Settings
 from storage.base import EventSink, Record, Refusal, StoreUnavailable
 from storage.drain import drain
 from storage.retention import keep_pruned
+from storage.sample_ratio_watch import watch
 from storage.sqlite import SqliteStore
 
 SERVING_FIRST = 10
@@ -45,7 +46,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     sink = _Sink(settings.paths.database)
     with suppress(StoreUnavailable):  # with the first delivery then
         sink.open()
-    with ThreadPoolExecutor(2, "drain") as pool:
+    with ThreadPoolExecutor(3, "drain") as pool:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
         draining = pool.submit(
             drain,
@@ -62,9 +63,15 @@ def run(settings: Settings, stop: threading.Event) -> None:
             SqliteStore(settings.paths.database),
             stop,
             retention_days=settings.storage.retention_days,
-            now_us=lambda: time.time_ns() // 1000,
+            now_us=_now_us,
         )
+        watched = SqliteStore(settings.paths.database)
+        pool.submit(watch, watched, watched, settings.paths.journal, stop, _now_us)
         try:
             draining.result()
         finally:
             stop.set()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
