@@ -8,13 +8,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from bandit.eligibility import Visit, next_change, why_not
-from bandit.event import Stencil
+from bandit.event import NO_OTHER_BANNER, policy_field, text
 from bandit.model import Banner, Policy, Reason, Slot, Tenant
 from bandit.shares import apply, hold_newcomers
 from bandit.thompson import CHOICE_GAMMA, cumulative, draw, probabilities
 from bandit.zone import moment
 from serving.evidence import SlotEvidence
-from serving.token import place
+from serving.token import place, policy_number
 
 FOR_EVER_US = 1 << 62
 GROWTH = 1.02
@@ -36,24 +36,58 @@ class SlotKnowledge(Protocol):
     @property
     def rendered(self) -> dict[str, tuple[bytes, bytes]]: ...
 
+    """For whoever answers with it: by banner, what every answer has in common, once there was one."""
 
-class Choice(NamedTuple):
-    """One banner chosen in one way.
 
-    Made anew each time: kept ready, those of some ten thousand cells would fill the processor's caches and then memory.
-    """
+class Way(NamedTuple):
+    """How a banner is chosen, and how events and tokens write that."""
 
-    slot: Slot
-    city: str
-    banner: Banner
     policy: Policy
     reason: Reason
+    event_policy: bytes
+    event_reason: bytes
+    token_policy: int
+
+    @classmethod
+    def of(cls, policy: Policy, reason: Reason) -> "Way":
+        """Written once, for all choices."""
+        return cls(policy, reason, policy_field(policy), text(reason), policy_number(policy))
+
+
+HOLDOUT = Way.of(Policy.HOLDOUT, Reason.HOLDOUT)
+WAYS = {
+    Reason.LEARNED: Way.of(Policy.LEARNED, Reason.LEARNED),
+    Reason.PINNED: Way.of(Policy.FIXED, Reason.PINNED),
+    Reason.DEFAULT: Way.of(Policy.FIXED, Reason.DEFAULT),
+}
+"""Of visitors outside the holdout."""
+
+
+class Written(NamedTuple):
+    """What everybody in a cell has in common, as events and tokens write it. By cell and not by choice, since those of
+    some ten thousand cells would fill the processor's caches and then memory."""
+
+    event_place: bytes
+    """Tenant, slot and city."""
+    event_rest: bytes
+    token_place: bytes
+    city: bytes
+
+    @classmethod
+    def of(cls, tenant: str, slot: str, visit: Visit) -> "Written":
+        """For visits of this kind."""
+        names = (tenant, slot, visit.city)
+        event_place = b"".join([text(name) for name in names])
+        return cls(event_place, text(visit.platform) + NO_OTHER_BANNER, place(*names), visit.city.encode())
+
+
+class Choice(NamedTuple):
+    """One banner chosen in one way."""
+
+    cell: "Cell"
+    banner: Banner
+    way: Way
     propensity: float
-    stencil: Stencil
-    where: bytes
-    """Tenant, slot, city and banner as a token holds them."""
-    rendered: dict[str, tuple[bytes, bytes]]
-    """For whoever answers with it: by banner, what every answer has in common, once there was one."""
 
 
 @dataclass(slots=True)
@@ -65,9 +99,9 @@ class Cell:
     banners: tuple[Banner, ...]
     probabilities: list[float]
     cumulative: list[float]
-    reason: Reason
-    policy: Policy
+    way: Way
     """Of a visitor outside the holdout."""
+    written: Written
     is_open: bool
     """Whether the banners compete, so that a holdout makes a difference."""
     valid_until_us: int
@@ -79,23 +113,20 @@ class Cell:
     requests: int = 0
     used_us: int = 0
 
+    @property
+    def reason(self) -> Reason:
+        """Why these banners compete."""
+        return self.way.reason
+
     def draw(self, random_number: float) -> Choice:
         """The banner that a uniform draw from [0, 1) falls on."""
         index = draw(self.cumulative, random_number)
-        return self._choice(self.banners[index], self.policy, self.reason, self.probabilities[index])
+        return Choice(self, self.banners[index], self.way, self.probabilities[index])
 
     def draw_for_holdout(self, random_number: float) -> Choice:
         """One of the banners, each with the same probability."""
         count = len(self.banners)
-        banner = self.banners[int(random_number * count)]
-        return self._choice(banner, Policy.HOLDOUT, Reason.HOLDOUT, 1 / count)
-
-    def _choice(self, banner: Banner, policy: Policy, reason: Reason, propensity: float) -> Choice:
-        knowledge, (city, platform, _) = self.knowledge, self.visit
-        slot = knowledge.slot
-        names = (knowledge.tenant.id, slot.id, city, banner.id)
-        stencil = Stencil.served(*names, policy, propensity, reason, platform)
-        return Choice(slot, city, banner, policy, reason, propensity, stencil, place(*names), knowledge.rendered)
+        return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count)
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -129,16 +160,15 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sample
     evidence = knowledge.evidence
     chances = _chances(slot, banners, reason, evidence, visit.city, sampler)
     change = next_change(knowledge.banners, now)
-    is_open = reason is Reason.LEARNED
     return Cell(
         knowledge,
         visit,
         banners,
         chances,
         cumulative(chances) if chances else [],
-        reason,
-        Policy.LEARNED if is_open else Policy.FIXED,
-        is_open,
+        WAYS[reason],
+        Written.of(knowledge.tenant.id, slot.id, visit),
+        reason is Reason.LEARNED,
         FOR_EVER_US if change is None else (change - _EPOCH) // timedelta(microseconds=1),
         *evidence_of(evidence, visit.city),
     )

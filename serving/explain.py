@@ -24,7 +24,7 @@ class Explainer:
 
     def explain(self, ask: Ask) -> dict[str, Any]:
         """Ready for JSON. Raises UnknownName."""
-        view, visit = self._decider.find(ask)
+        view, visit, *_ = self._decider.understand(ask)
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
         now = moment(now_us, "UTC")
