@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "web": {*CORE, "web"},
     "processes": {*CORE, *SETTINGS, "processes"},
     "commands": {*CORE, *SETTINGS, "commands"},
+    "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "web", "processes"},
     "settings": SETTINGS,
