@@ -38,6 +38,7 @@ ONLY_IN = {
     "pydantic": ("web/",),
     "prometheus_client": ("web/metrics.py",),
     "sqlite3": ("storage/sqlite",),
+    "cassandra": ("storage/cassandra",),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),
 }
