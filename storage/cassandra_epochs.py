@@ -37,7 +37,7 @@ def create_epoch(session: CassandraSession, epoch: Epoch) -> None:
 
 
 def publish_epoch(session: CassandraSession, number: int) -> None:
-    """Let everybody read and spread over this one from now on. Raises Conflict where there is none, StoreUnavailable."""
+    """Let everybody read and spread over this one from now on. Raises Conflict where none is, StoreUnavailable."""
 
     def plan(head: Head, _version: int) -> Sequence[Write]:
         before = {epoch.number: epoch for epoch in _read(session)}
