@@ -18,8 +18,9 @@ MAY_IMPORT = {
     "bandit": {"bandit"},
     "storage": {"bandit", "storage"},
     "serving": {"bandit", "storage", "serving"},
+    "kafka_ingest": {*CORE, "kafka_ingest"},
     "web": {*CORE, "web"},
-    "processes": {*CORE, *SETTINGS, "processes"},
+    "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
     "commands": {*CORE, *SETTINGS, "commands"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "web", "processes"},
@@ -37,6 +38,7 @@ ONLY_IN = {
     "pydantic": ("web/",),
     "prometheus_client": ("web/metrics.py",),
     "sqlite3": ("storage/sqlite",),
+    "kafka": ("kafka_ingest/", "benchmarks/"),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),
 }
