@@ -1,4 +1,4 @@
-"""What a Kafka message holds: five bytes of header (zero, then the schema's number as big-endian u32), then Avro binary.
+"""What a Kafka message holds: five bytes of header (zero, then the schema's number as big-endian u32) and Avro binary.
 
 https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/#wire-format
 """
