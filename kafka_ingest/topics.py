@@ -47,7 +47,7 @@ def names(settings: Settings) -> list[str]:
 
 
 def make_topics(kafka: KafkaOptions, topics: Sequence[str], partitions: int, replication: int) -> list[str]:
-    """Make those that are missing; a line for everything that is wrong about those that were there. Raises KafkaError."""
+    """Make those that are missing; a line for all that is wrong about those that were there. Raises KafkaError."""
     admin = KafkaAdminClient(**kafka.arguments())
     try:
         for topic in topics:

@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "web": {*CORE, "web"},
     "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
     "commands": {*CORE, *SETTINGS, "commands"},
+    "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "web", "processes"},
     "settings": SETTINGS,
