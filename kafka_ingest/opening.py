@@ -39,9 +39,7 @@ def options(settings: Settings) -> KafkaOptions:
 
 def schemas(settings: Settings) -> Schemas:
     """The registry, or what is shipped."""
-    return open_schemas(
-        settings.kafka.registry_url, settings.kafka.registry_username, settings.kafka.registry_password
-    )
+    return open_schemas(settings.kafka.registry_url, settings.kafka.registry_username, settings.kafka.registry_password)
 
 
 def sink(settings: Settings) -> EventSink:

@@ -1,7 +1,8 @@
 """Writing to Kafka so that nothing is lost and memory stays bounded."""
 
+import gc
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -83,9 +84,8 @@ class TopicWriter:
         same, and some twice when the call is repeated.
         """
         try:
-            producer = self._open()
-            doubtful = self._write_windowed(producer, messages)
-            return [rejected for position in doubtful for rejected in self._alone(producer, position, messages)]
+            doubtful = self._write_windowed(self._open(), messages)
+            return self._write_alone(doubtful, messages)
         except (KafkaError, OSError) as error:
             raise self._unavailable(error) from error
 
@@ -103,6 +103,7 @@ class TopicWriter:
 
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         self.close()
+        gc.collect()  # kafka-python leaves it to the collector to close the sockets of connections that failed
         return StoreUnavailable(f"Kafka at {self._options.bootstrap}, topic {self.topic}: {error}")
 
     def _write_windowed(self, producer: KafkaProducer, messages: Sequence[Message]) -> list[int]:
@@ -122,11 +123,19 @@ class TopicWriter:
             _settle_all(window, doubtful)
         return sorted(doubtful)
 
-    def _alone(self, producer: KafkaProducer, position: int, messages: Sequence[Message]) -> Iterator[Rejected]:
-        try:
-            _wait(self._send(producer, messages[position]))
-        except REFUSED_FOR_GOOD as error:
-            yield Rejected(position, str(error))
+    def _write_alone(self, doubtful: Sequence[int], messages: Sequence[Message]) -> list[Rejected]:
+        """Each of these by itself, with a producer that has not failed: after one such failure an idempotent producer
+        fails everything else with the same error."""
+        if doubtful:
+            self.close()
+        rejected = []
+        for position in doubtful:
+            try:
+                _wait(self._send(self._open(), messages[position]))
+            except REFUSED_FOR_GOOD as error:
+                self.close()
+                rejected.append(Rejected(position, f"Kafka does not take it: {error}"))
+        return rejected
 
     def _send(self, producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
         return producer.send(self.topic, message.value, headers=list(message.headers), partition=message.partition)
