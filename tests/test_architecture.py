@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "commands": {*CORE, *SETTINGS, "commands"},
     "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
-    "app": {*CORE, *SETTINGS, "web", "processes"},
+    "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
     "settings_kafka": {"settings_rows"},
     "settings_rows": set[str](),
