@@ -10,7 +10,7 @@ from settings import Settings
 from storage.base import EventSink
 
 if TYPE_CHECKING:
-    from kafka_ingest.producing import TopicWriter
+    from kafka_ingest.dead_letter_topic import DeadLetterTopic
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
 
@@ -68,9 +68,9 @@ def _now_us() -> int:
     return time.time_ns() // 1000
 
 
-def dead_letter_writer(settings: Settings) -> "TopicWriter":
-    """Writes into the dead-letter topic. Raises MissingPackage."""
+def dead_letter_topic(settings: Settings) -> "DeadLetterTopic":
+    """Where a consumer sets messages aside. Raises MissingPackage."""
     given = options(settings)
-    from kafka_ingest.producing import TopicWriter
+    from kafka_ingest.dead_letter_topic import DeadLetterTopic
 
-    return TopicWriter(given, settings.kafka.dead_letter_topic)
+    return DeadLetterTopic(given, settings.kafka.dead_letter_topic)

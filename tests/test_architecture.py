@@ -33,7 +33,7 @@ MAY_IMPORT = {
 }
 ENTRY_POINTS = {
     *("storage/seed_cold_start.py", "storage/dead_letters.py"),
-    *("kafka_ingest/opening.py", "kafka_ingest/topics.py"),
+    *("kafka_ingest/opening.py", "kafka_ingest/topics.py", "kafka_ingest/dead_letters.py", "kafka_ingest/intake.py"),
 }
 """Commands that live beside what they work on, and what they share; they may read the settings."""
 
