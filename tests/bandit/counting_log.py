@@ -30,7 +30,7 @@ def random_log(rng: random.Random) -> list[LogRecord]:
     rng.shuffle(rest)
     stamped = _stamp(rng, [*events, *rest])
     half = len(events)
-    copies = rng.sample(stamped[:half], 4) + rng.sample(stamped, 2)
+    copies = rng.sample(stamped[:half], 7) + rng.sample(stamped, 5)
     for copy in copies:
         stamped.insert(rng.randrange(max(half, stamped.index(copy)), len(stamped) + 1), copy)
     return [LogRecord(offset, event) for offset, event in enumerate(stamped)]
@@ -40,7 +40,7 @@ def _impression(rng: random.Random, number: int, later_us: int) -> BannerEvent:
     return served(
         number,
         served_at=NOON_US + later_us + number * SECOND_US,
-        city=rng.choice(("Pune", OTHER)),
+        city=rng.choice(("Pune", "Delhi", OTHER)),
         banner=rng.choice(("sale", "new")),
         referrer=rng.choice((None, "mail", "search", "social")),
         unrecognised_city=rng.choice((None, None, "Poona")),

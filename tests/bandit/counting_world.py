@@ -31,16 +31,19 @@ class Killed(BaseException):
 class Faults:
     """Probabilities, each of one step or one write to one replica."""
 
-    missed_write: float = 0.12
-    late_write: float = 0.12
-    lost_answer: float = 0.03
-    failed_read: float = 0.03
+    one_misses: float = 0.4
+    many_miss: float = 0.14
+    is_late: float = 0.4
+    lost_answer: float = 0.01
+    failed_read: float = 0.005
+    failed_start: float = 0.6
     kill: float = 0.012
-    freeze: float = 0.012
-    hand_over: float = 0.01
+    freeze: float = 0.03
+    hand_over: float = 0.03
+    freeze_in_flush: float = 0.045
 
 
-CALM = Faults(0, 0, 0, 0, 0, 0, 0)
+CALM = Faults(*[0.0] * 10)
 
 
 class World:
@@ -62,7 +65,7 @@ class World:
         """The offset committed to Kafka."""
         self.is_finished = False
         self._make_process = make_process
-        self.processes = [make_process(self) for _ in range(3)]
+        self.processes = [make_process(self) for _ in range(4)]
         self.owner = self.processes[0]
 
     def run(self) -> None:
@@ -105,19 +108,17 @@ class World:
 
     def write(self, process: "Process", key: Any, stamp: int, value: Any) -> bool:
         """Whether a quorum acknowledged it."""
+        if key[0] != "claim" and process is self.owner and self.rng.random() < self.faults.freeze_in_flush:
+            self._freeze_owner()
         self.point(process)
-        acknowledged = 0
-        for replica in self.rng.sample(range(REPLICAS), REPLICAS):
-            chance = self.rng.random()
-            if chance < self.faults.missed_write:
-                continue
-            if chance < self.faults.missed_write + self.faults.late_write:
+        missing = self._missing_replicas()
+        for replica in range(REPLICAS):
+            if replica not in missing:
+                self._apply(replica, key, stamp, value)
+            elif self.rng.random() < self.faults.is_late:
                 self.late.append((replica, key, stamp, value))
-                continue
-            self._apply(replica, key, stamp, value)
-            acknowledged += 1
         self.point(process)
-        return acknowledged >= QUORUM and self.rng.random() >= self.faults.lost_answer
+        return REPLICAS - len(missing) >= QUORUM and self.rng.random() >= self.faults.lost_answer
 
     def read(self, process: "Process", matches: Callable[[Any], bool], replicas: int) -> dict[Any, tuple[int, Any]]:
         """What so many replicas, chosen by chance, hold together."""
@@ -146,6 +147,13 @@ class World:
         for pair in combinations(range(REPLICAS), QUORUM):
             yield self.merged(pair, lambda key: True)
 
+    def _missing_replicas(self) -> list[int]:
+        """Those that do not get a write now, and perhaps never."""
+        chance = self.rng.random()
+        many, one = self.faults.many_miss, self.faults.one_misses
+        number = self.rng.choice((2, 3)) if chance < many else int(chance < many + one)
+        return self.rng.sample(range(REPLICAS), number)
+
     def _apply(self, replica: int, key: Any, stamp: int, value: Any) -> None:
         held = self.replicas[replica].get(key)
         if held is None or _beats((stamp, value), held):
@@ -153,18 +161,17 @@ class World:
 
     def _let_things_happen(self) -> None:
         rng, faults = self.rng, self.faults
-        if self.head < len(self.log) and rng.random() < 0.12:
+        if self.head < len(self.log) and rng.random() < 0.08:
             self.head += 1
-        if self.late and rng.random() < 0.1:
+        if self.late and rng.random() < 0.03:
             self._apply(*self.late.pop(rng.randrange(len(self.late))))
-        if self.head == len(self.log) and self.faults is not CALM and rng.random() < 0.01:
+        if self.head == len(self.log) and self.faults is not CALM and rng.random() < 0.003:
             self.faults = CALM
         chance = rng.random()
         if chance < faults.kill:
-            self._kill(rng.choice(self.processes))
+            self._kill(rng.choice([self.owner, self.owner, *self.processes]))
         elif chance < faults.kill + faults.freeze:
-            self.owner.thaw_step = self.step + rng.randrange(20, 400)
-            self.reassign()
+            self._freeze_owner()
         elif chance < faults.kill + faults.freeze + faults.hand_over:
             self.owner.should_leave = True
 
@@ -175,6 +182,11 @@ class World:
         awake = [one for one in alive if one.thaw_step <= self.step]
         self.owner = self.rng.choice(awake or alive)
         self.owner.should_leave = False
+
+    def _freeze_owner(self) -> None:
+        """Longer than the session lasts: it goes on as a zombie."""
+        self.owner.thaw_step = self.step + self.rng.choice((50, 200, 800))
+        self.reassign()
 
     def _kill(self, process: "Process") -> None:
         process.is_killed = True
@@ -191,7 +203,7 @@ class World:
         if dying:
             return dying[0]
         awake = [one for one in running if one.thaw_step <= self.step] or running
-        if self.owner in awake and self.rng.random() < 0.6:
+        if self.owner in awake and self.rng.random() < 0.75:
             return self.owner
         return self.rng.choice(awake)
 
@@ -211,6 +223,8 @@ class ModelStore:
         self.process = process
 
     def progress(self, shard: int) -> Progress | None:
+        if self.world.rng.random() < self.world.faults.failed_start:
+            raise Unavailable
         found = self.read(lambda key: key == ("progress", shard))
         return next((value for _, value in found.values()), None)
 
@@ -238,14 +252,14 @@ class ModelStore:
 
     def write(self, counts: Sequence[CountWrite], names: Sequence[NameWrite], clicks: Sequence[BannerEvent]) -> None:
         writes: list[tuple[Any, int, Any]] = [
-            (("count", one.shard, one.key), self.stamp(one.stamp_us), one.value) for one in counts
+            (("count", one.shard, one.key), one.stamp_us, one.value) for one in counts
         ]
-        writes += [(("name", *one[:4]), self.stamp(one.stamp_us), one.first_offset) for one in names]
+        writes += [(("name", *one[:4]), one.stamp_us, one.first_offset) for one in names]
         writes += [(("click", one.impression_id), 0, (one.city, one.banner, one.received_at)) for one in clicks]
         self.write_all(writes)
 
     def write_progress(self, progress: Sequence[ProgressWrite]) -> None:
-        self.write_all([(("progress", one.shard), self.stamp(one.stamp_us), one.progress) for one in progress])
+        self.write_all([(("progress", one.shard), one.stamp_us, one.progress) for one in progress])
 
     def stamp(self, stamp_us: int) -> int:
         return stamp_us
@@ -253,7 +267,8 @@ class ModelStore:
     def write_all(self, writes: Sequence[tuple[Any, int, Any]]) -> None:
         """All of them in any order, whatever becomes of the others."""
         shuffled = self.world.rng.sample(writes, len(writes))
-        if not all([self.world.write(self.process, *write) for write in shuffled]):
+        done = [self.world.write(self.process, key, self.stamp(stamp), value) for key, stamp, value in shuffled]
+        if not all(done):
             raise Unavailable
 
     def read(self, matches: Callable[[Any], bool]) -> dict[Any, tuple[int, Any]]:
@@ -273,9 +288,10 @@ class Process:
     thaw_step: int = 0
     error: BaseException | None = None
     successor: "Process | None" = None
-    _baton: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    _baton: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
+        self._baton.acquire()
         self.store = self.store_class(self.world, self)
         self.counting = self.counting_class(self.store, self.started_us())
         self.generation = -1
@@ -316,7 +332,7 @@ class Process:
         if not self.owns:
             return
         self.take_batch()
-        if self.owns and (self.world.rng.random() < 0.4 or self.position == len(self.world.log)):
+        if self.owns and (self.world.rng.random() < 0.3 or self.position == len(self.world.log)):
             self.flush()
         if self.owns and self.should_leave:
             self.leave()
@@ -339,7 +355,7 @@ class Process:
         return self.counting.start(SHARD, 0)
 
     def take_batch(self) -> None:
-        end = min(self.world.head, self.position + self.world.rng.randint(1, 6))
+        end = min(self.world.head, self.position + self.world.rng.randint(1, 4))
         if end > self.position:
             records = [(record.offset, record.event) for record in self.world.log[self.position : end]]
             self.counting.take(SHARD, records, end)
