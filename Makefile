@@ -47,4 +47,4 @@ environment:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
 
 environment-dev:
-	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements-dev.txt
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

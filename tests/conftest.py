@@ -13,6 +13,7 @@ StartService = Callable[..., Service]
 
 cassandra = services_fixtures.cassandra
 cassandra_cluster = services_fixtures.cassandra_cluster
+keyspace = services_fixtures.keyspace
 kafka = services_fixtures.kafka
 kafka_cluster = services_fixtures.kafka_cluster
 registry = services_fixtures.registry

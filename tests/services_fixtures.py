@@ -1,6 +1,8 @@
 """Real Cassandra, Kafka and registry for tests; a test that needs one that cannot be had is skipped, or fails in CI."""
 
 import os
+import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -12,6 +14,8 @@ from services.cassandra import Cassandra
 from services.cluster import Cluster
 from services.kafka import Kafka
 from services.registry import Registry
+from storage.cassandra_schema import SCHEMA_PATH, apply
+from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
 
 Kind = TypeVar("Kind", bound=Cluster)
 
@@ -28,6 +32,22 @@ def _running(cluster: Kind) -> Iterator[Kind]:
         cluster.close()
 
 
+def make_keyspace(cassandra: Cassandra) -> CassandraOptions:
+    """A new keyspace with all tables, copied to every node."""
+    options = CassandraOptions(
+        tuple(cassandra.hosts), cassandra.port, f"test_{uuid.uuid4().hex[:12]}", cassandra.datacenter
+    )
+    apply(options, {cassandra.datacenter: len(cassandra.hosts)})
+    return options
+
+
+def empty(session: CassandraSession) -> None:
+    """Remove the rows of all tables, which takes less time than a new keyspace."""
+    for name in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA_PATH.read_text()):
+        if name != "schema_version" and session.run(f"SELECT * FROM {name} LIMIT 1", (), COUNTING):
+            session.define(f"TRUNCATE {name}")
+
+
 def _directory(factory: pytest.TempPathFactory) -> Path:
     return factory.mktemp("services")
 
@@ -36,6 +56,12 @@ def _directory(factory: pytest.TempPathFactory) -> Path:
 def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     """One node, for all tests of the session; take a keyspace of your own, and leave the node running."""
     yield from _running(Cassandra(_directory(tmp_path_factory)))
+
+
+@pytest.fixture(scope="module")
+def keyspace(cassandra: Cassandra) -> CassandraOptions:
+    """A keyspace of this file's own with all tables, in the Cassandra of the session."""
+    return make_keyspace(cassandra)
 
 
 @pytest.fixture(scope="session")

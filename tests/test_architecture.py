@@ -45,6 +45,7 @@ ONLY_IN = {
     "prometheus_client": ("web/metrics.py",),
     "sqlite3": ("storage/sqlite",),
     "kafka": ("kafka_ingest/", "benchmarks/"),
+    "cassandra": ("storage/cassandra",),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),
 }
