@@ -13,7 +13,7 @@ from bandit.counting import Counting
 from bandit.counting_store import REFERRER, Claim, Progress, ProgressWrite
 from bandit.event import BannerEvent, Increments
 from bandit.received import HOUR_US, Received
-from tests.bandit.counting_log import REFERRERS_NAMED, expected, random_log
+from tests.bandit.counting_log import REFERRERS_NAMED, Expected, expected, random_log
 from tests.bandit.counting_world import SHARD, ModelStore, Process, Unavailable, World
 
 
@@ -50,20 +50,20 @@ class Variant:
         return any(_found(state) != want for state in world.final_states())
 
 
-def _found(state: dict[Any, tuple[int, Any]]) -> tuple[dict[Any, int], ...]:
-    found: tuple[dict[Any, int], ...] = ({}, {}, {}, {})
+def _found(state: dict[Any, tuple[int, Any]]) -> Expected:
+    found = Expected({}, {}, {}, {})
     for key, (_, value) in state.items():
         if key[0] == "click":
-            found[3][key[1]] = value
+            found.clicks[key[1]] = value
         if key[0] != "count":
             continue
         cell = key[2]
         if len(cell) == 2:
-            found[2][tuple(cell)] = value.served
+            found.cities[tuple(cell)] = value.served
             continue
         for column, number in zip(("served", "viewed", "clicked"), value[:3], strict=True):
             if number:
-                found[0 if len(cell) == 6 else 1][(*cell, column)] = number
+                (found.cells if len(cell) == 6 else found.by_referrer)[(*cell, column)] = number
     return found
 
 
@@ -108,7 +108,8 @@ class FeedsDuringFlush(Process):
 class RangesInAnotherRow(ModelStore):
     def progress(self, shard: int) -> Progress | None:
         super().progress(shard)
-        position, ranges = (self.read(lambda key, part=part: key == (part, shard)) for part in ("position", "ranges"))
+        position = self.read(lambda key: key == ("position", shard))
+        ranges = self.read(lambda key: key == ("ranges", shard))
         if not position:
             return None
         return Progress(position["position", shard][1], ranges["ranges", shard][1] if ranges else {})
