@@ -1,8 +1,8 @@
 """Count events from Kafka into Cassandra: `python -m kafka_ingest.consumer [--epoch NUMBER]`.
 
-Run as many as the topic has partitions at most; each takes its share of them, under the name consumer.instance. Without
---epoch it counts the active epoch, and goes over to the next one when that is published. It ends with an error where its
-place in the group is disputed: let whatever watches over it start it again.
+Run at most as many as the topic has partitions; each takes its share of them, under the name consumer.instance. Without
+--epoch it counts the active epoch, and goes over to the next one when that is published. It ends with an error where
+its place in the group is disputed: let whatever watches over it start it again.
 
 /metrics and /livez are on consumer.metrics_port. SIGTERM stores what is counted and leaves the group.
 
@@ -162,9 +162,7 @@ def _patiently(act: Callable[[], Result], stop: threading.Event) -> Result | Non
     return None
 
 
-def _until(
-    session: CassandraSession, epoch: Epoch, wanted: int | None, stop: threading.Event
-) -> Callable[[], bool]:
+def _until(session: CassandraSession, epoch: Epoch, wanted: int | None, stop: threading.Event) -> Callable[[], bool]:
     """Says when to stop counting this epoch: when told, or when another one is published."""
     look_at = time.monotonic() + EPOCH_SECONDS
 

@@ -202,15 +202,21 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         letters = [letter for several in self._undeliverable.values() for letter in several]
         with self._metrics.flush_seconds.time():
             if letters:
-                self._dead_letters.write(letters)
-                self._undeliverable.clear()
-                self._metrics.dead_letters.inc(len(letters))
+                self._set_aside(letters)
             moved = self._counting.flush()
         self._unflushed, self._flush_at = 0, self._clock() + FLUSH_SECONDS
         self._positions.update(moved)
         if moved:
             self._metrics.progressed()
         return moved
+
+    def _set_aside(self, letters: list[Message]) -> None:
+        for position, reason in self._dead_letters.write(letters):
+            log.error(
+                "a dead letter is kept in the log only, until that ends: %s %s", letters[position].headers, reason
+            )
+        self._undeliverable.clear()
+        self._metrics.dead_letters.inc(len(letters))
 
     def _forget(self, partitions: Iterable[TopicPartition]) -> None:
         shards = [partition.partition for partition in partitions]

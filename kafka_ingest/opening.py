@@ -1,6 +1,7 @@
 """From the settings to what speaks to Kafka; for entry points."""
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kafka_ingest.client import KafkaOptions
@@ -10,6 +11,7 @@ from storage.base import EventSink
 
 if TYPE_CHECKING:
     from kafka_ingest.producing import TopicWriter
+    from storage.cassandra_session import CassandraSession
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
 
@@ -60,3 +62,14 @@ def dead_letter_writer(settings: Settings) -> "TopicWriter":
     from kafka_ingest.producing import TopicWriter
 
     return TopicWriter(options(settings), settings.kafka.dead_letter_topic)
+
+
+def cassandra_session(settings: Settings) -> "CassandraSession":
+    """Where counts are kept; connects when first used. Raises MissingPackage."""
+    try:
+        from storage.cassandra_session import CassandraOptions, CassandraSession
+    except ModuleNotFoundError as error:
+        raise MissingPackage(INSTALL) from error
+    values = asdict(settings.cassandra)
+    hosts = tuple(one.strip() for one in values.pop("hosts").split(","))
+    return CassandraSession(CassandraOptions(hosts=hosts, **values))

@@ -30,7 +30,7 @@ class Message(NamedTuple):
 
     partition: int | None
     """None: any."""
-    value: bytes
+    value: bytes | None
     headers: Headers = ()
 
 
@@ -138,7 +138,11 @@ class TopicWriter:
         return rejected
 
     def _send(self, producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
-        return producer.send(self.topic, message.value, headers=list(message.headers), partition=message.partition)
+        # kafka-python refuses a message without key and value.
+        key = b"" if message.value is None else None
+        return producer.send(
+            self.topic, message.value, key=key, headers=list(message.headers), partition=message.partition
+        )
 
 
 def _settle(pending: Pending, doubtful: list[int]) -> None:
