@@ -93,7 +93,7 @@ class Secrets:
 class Storage:
     """What is kept, and for how long."""
 
-    backend: str = choice("sqlite", "Where configuration and counts are kept.", "sqlite")
+    backend: str = choice("sqlite", "Where configuration and counts are kept.", "sqlite", "cassandra")
     retention_days: int = number(30, "Days for which single events are kept; counts and clicks stay.", 1, 3_650)
 
 

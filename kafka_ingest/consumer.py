@@ -32,7 +32,7 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.consumer_metrics import ConsumerMetrics, serve
 from kafka_ingest.counting_consumer import CountingConsumer
 from kafka_ingest.epoch_topic import CannotCount, check_topic
-from kafka_ingest.opening import MissingPackage, cassandra_session, dead_letter_writer, options, schemas
+from kafka_ingest.opening import MissingPackage, cassandra_session, dead_letter_topic, options, schemas
 from kafka_ingest.wire import Decoder
 from settings import Settings, SettingsError, load
 from storage.base import StoreUnavailable
@@ -108,7 +108,7 @@ def count_epoch(
     """Be a member of the epoch's group until `stop` says so. Raises CannotCount, KafkaError."""
     kafka = options(settings)
     group, instance = f"{epoch.topic}-counting-{epoch.number}", settings.consumer.instance or socket.gethostname()
-    letters = dead_letter_writer(settings)
+    letters = dead_letter_topic(settings)
     consumer = open_consumer(kafka, group, instance, settings.consumer.session_timeout_ms)
     try:
         counting = Counting(CassandraCounting(session, epoch.number), epoch.started_us)

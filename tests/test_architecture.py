@@ -24,7 +24,7 @@ MAY_IMPORT = {
     "commands": {*CORE, *SETTINGS, "commands"},
     "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
-    "app": {*CORE, *SETTINGS, "web", "processes"},
+    "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
     "settings_cassandra": {"settings_rows"},
     "settings_kafka": {"settings_rows"},
@@ -34,7 +34,8 @@ MAY_IMPORT = {
 }
 ENTRY_POINTS = {
     *("storage/seed_cold_start.py", "storage/dead_letters.py"),
-    *("kafka_ingest/opening.py", "kafka_ingest/topics.py", "kafka_ingest/consumer.py", "kafka_ingest/epochs.py"),
+    *("kafka_ingest/opening.py", "kafka_ingest/topics.py", "kafka_ingest/dead_letters.py", "kafka_ingest/intake.py"),
+    *("kafka_ingest/consumer.py", "kafka_ingest/epochs.py"),
 }
 """Commands that live beside what they work on, and what they share; they may read the settings."""
 
