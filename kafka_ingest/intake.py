@@ -1,11 +1,11 @@
 """Take in views and clicks that others received: `python -m kafka_ingest.intake`.
 
 Messages of the intake topic are `{kind, token, time}`. Each is judged as of the time it was received, which the message
-names (else Kafka's own timestamp), and journaled like one that came over HTTP; the drain of this data directory, which has
-to run beside, delivers it. A message that cannot be taken goes to the dead-letter topic. Messages may be read more than
-once, also by several of these processes; a view or click counts once all the same.
+names (else Kafka's own timestamp), and journaled like one that came over HTTP. The drain of the same data directory
+delivers it; so run this beside the service or beside `app.py drain`. What cannot be taken goes to the dead-letter topic.
+Messages may be read more than once, also by several of these processes: a view or click counts once all the same.
 
-Exit codes: 0 told to end, 1 cannot go on, 2 wrong settings.
+Exit codes: 0 told to end, 1 cannot go on, 2 wrong arguments or settings.
 """
 
 import argparse
@@ -16,137 +16,110 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
-
-from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
+from contextlib import closing, suppress
 
 from bandit.model import Configuration
-from kafka_ingest.client import KafkaOptions
-from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
-from kafka_ingest.delay import DAY_US, LONGEST_DELAY_DAYS
-from kafka_ingest.intake_message import IntakeDecoder, Reported, Unacceptable
-from kafka_ingest.opening import MissingPackage, dead_letter_topic, options, schemas
-from serving.feedback import attribution_window_us, journal_feedback
-from serving.keyring import Keyring
-from serving.token import NotOurToken, Token, verify
-from serving.verdict import FUTURE_TOLERANCE_US, Judge, Visitor
+from kafka_ingest.intake_events import Intake
+from kafka_ingest.intake_message import IntakeDecoder
+from kafka_ingest.opening import dead_letter_topic, options, schemas
+from processes import log
+from serving.secret_file import SecretFileError, keyring, load_or_create
+from serving.verdict import Judge
 from settings import Settings, SettingsError, load
-from storage.base import StoreUnavailable
-from storage.journal import Journal, JournalRefused
+from storage.base import MissingPackage, Store, StoreUnavailable
+from storage.journal import Journal
+from storage.opening import store_for
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
-GROUP = "banner-intake"
-POLL_MS = 500
-MAX_RECORDS = 500
-RETRY_SECONDS = 1.0
-_NOBODY = Visitor()
-"""The message does not say who looked at the page, so the rules about visitors are not applied."""
+RETRY_SECONDS = 2.0
 
 
-class Verified(NamedTuple):
-    """What a message reported, with a token that is ours."""
-
-    reported: Reported
-    token: Token
-
-
-class Intake:
-    """From messages to the journal."""
-
-    def __init__(
-        self,
-        decoder: IntakeDecoder,
-        keyring: Keyring,
-        judge: Judge,
-        journal: Journal,
-        configuration: Callable[[], Configuration],
-        *,
-        clock: Callable[[], int],
-    ) -> None:
-        """`configuration` raises StoreUnavailable while none is known. `clock` gives microseconds since 1970 UTC."""
-        self._decoder = decoder
-        self._keyring = keyring
-        self._judge = judge
-        self._journal = journal
-        self._configuration = configuration
-        self._clock = clock
-
-    def verify(self, message: bytes | None, timestamp_ms: int) -> Verified:
-        """Raises Unacceptable, with the reason, and StoreUnavailable while the schema registry is away."""
-        reported = self._decoder.decode(message, timestamp_ms)
-        now_us = self._clock()
-        if reported.received_us > now_us + FUTURE_TOLERANCE_US:
-            raise Unacceptable("time: lies in the future")
-        if reported.received_us < now_us - LONGEST_DELAY_DAYS * DAY_US:
-            raise Unacceptable(f"time: lies more than {LONGEST_DELAY_DAYS} days back")
-        try:
-            return Verified(reported, verify(reported.token, self._keyring))
-        except NotOurToken:
-            raise Unacceptable("token: is not one that GET /banner gave out") from None
-
-    def record(self, verified: Verified) -> None:
-        """Judge and journal it. Raises JournalRefused, StoreUnavailable."""
-        (kind, _, received_us), token = verified
-        slot = self._configuration().slots.get((token.tenant, token.slot))
-        verdict = self._judge.feedback(kind, token, _NOBODY, received_us, attribution_window_us(slot))
-        journal_feedback(self._journal, kind, token, received_us, verdict)
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kafka_ingest.intake", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        settings = load(environ)
+        log.configure(settings.log.level, settings.log.time_zone)
+        run(settings, stop)
+    except SettingsError as error:
+        print(f"the settings are wrong:\n{error}", file=sys.stderr)
+        return 2
+    except (MissingPackage, SecretFileError, OSError) as error:
+        print(f"the intake cannot go on: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
-class IntakeConsumer:
-    """Reads the topic; a message is done with when it is in the journal, or set aside."""
+def run(settings: Settings, stop: threading.Event) -> None:
+    """Until `stop`, whatever else comes and goes. Raises MissingPackage, SecretFileError, OSError."""
+    kafka, letters = options(settings), dead_letter_topic(settings)
+    from kafka.errors import KafkaError
 
-    def __init__(self, kafka: KafkaConsumer, intake: Intake, dead_letters: DeadLetterTopic) -> None:
-        self._kafka = kafka
-        self._intake = intake
-        self._dead_letters = dead_letters
+    from kafka_ingest.intake_consumer import IntakeConsumer, open_consumer
 
-    def run(self, stop: threading.Event) -> None:
-        """Until `stop`. Raises KafkaError when the group does not let it go on."""
+    settings.paths.make()
+    store, journal = store_for(settings), open_journal(settings)
+    intake = _intake(settings, store, journal)
+    try:
         while not stop.is_set():
-            for partition, records in self._kafka.poll(timeout_ms=POLL_MS, max_records=MAX_RECORDS).items():
-                try:
-                    self._take(records)
-                except (StoreUnavailable, JournalRefused) as error:
-                    log.warning("waiting: %s", error)
-                    # Polling goes on meanwhile, so that the group does not take us for dead.
-                    self._kafka.seek(partition, records[0].offset)
-                    stop.wait(RETRY_SECONDS)
-                else:
-                    self._commit(partition, records[-1].offset + 1)
-
-    def _take(self, records: Sequence[ConsumerRecord]) -> None:
-        """Dead letters first: if they cannot be written, nothing was journaled that would be again."""
-        verified, letters = [], []
-        for record in records:
             try:
-                verified.append(self._intake.verify(record.value, record.timestamp))
-            except Unacceptable as error:
-                letters.append(DeadLetter.of(record, str(error)))
-        if letters:
-            log.warning("%d messages were set aside, the first because: %s", len(letters), letters[0].reason)
-            self._dead_letters.put(letters)
-        for one in verified:
-            self._intake.record(one)
-
-    def _commit(self, partition: TopicPartition, position: int) -> None:
-        """What cannot be committed is read again by whoever has the partition then."""
-        try:
-            self._kafka.commit({partition: OffsetAndMetadata(position, "", -1)})
-        except KafkaError as error:
-            log.warning("a position was not committed: %s", error)
+                with closing(open_consumer(kafka, settings.kafka.intake_topic)) as consumer:
+                    IntakeConsumer(consumer, intake, letters).run(stop)
+            except KafkaError as error:
+                _log.warning("waiting: Kafka at %s: %s", kafka.bootstrap, error)
+                stop.wait(RETRY_SECONDS)
+    finally:
+        letters.close()
+        journal.close()
+        store.close()
 
 
-def open_consumer(kafka: KafkaOptions, topic: str) -> KafkaConsumer:
-    """A member of the intake's group. Raises KafkaError."""
-    return KafkaConsumer(
-        topic,
-        **kafka.arguments(),
-        group_id=GROUP,
-        auto_offset_reset="earliest",
-        enable_auto_commit=False,
-        allow_auto_create_topics=False,
-        metrics_enabled=False,
+def open_journal(settings: Settings) -> Journal:
+    """One that is on disk before Kafka is told that a message is done with."""
+    limits = settings.journal
+    segment_bytes, max_bytes = limits.segment_mib << 20, limits.max_mib << 20
+    return Journal.open(settings.paths.journal, sync="always", segment_bytes=segment_bytes, max_bytes=max_bytes)
+
+
+def _intake(settings: Settings, store: Store, journal: Journal) -> Intake:
+    given = keyring(settings.secrets.token_keys, settings.secrets.customer_key)
+    return Intake(
+        IntakeDecoder(schemas(settings)),
+        given or load_or_create(settings.paths.secrets),
+        Judge(impressions_per_minute=0, clicks_per_minute=0, too_fast_us=0),
+        journal,
+        KnownConfiguration(store, settings.snapshot.refresh_seconds).get,
+        clock=lambda: time.time_ns() // 1000,
     )
+
+
+class KnownConfiguration:
+    """The configuration, read again when it has changed; the last one known while the store is away."""
+
+    def __init__(self, store: Store, refresh_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._refresh_seconds = refresh_seconds
+        self._clock = clock
+        self._look_at = clock()
+        self._known: Configuration | None = None
+
+    def get(self) -> Configuration:
+        """Raises StoreUnavailable while none is known."""
+        if self._known is None:
+            self._known = self._store.configuration()
+        elif self._clock() >= self._look_at:
+            with suppress(StoreUnavailable):
+                if self._store.configuration_version() != self._known.version:
+                    self._known = self._store.configuration()
+            self._look_at = self._clock() + self._refresh_seconds
+        return self._known
+
+
+if __name__ == "__main__":
+    sys.exit(main())
