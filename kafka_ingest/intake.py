@@ -2,7 +2,7 @@
 
 Messages of the intake topic are `{kind, token, time}`. Each is judged as of the time it was received, which the message
 names (else Kafka's own timestamp), and journaled like one that came over HTTP. The drain of the same data directory
-delivers it; so run this beside the service or beside `app.py drain`. What cannot be taken goes to the dead-letter topic.
+delivers it, so run this beside the service or `app.py drain`. What cannot be taken goes to the dead-letter topic.
 Messages may be read more than once, also by several of these processes: a view or click counts once all the same.
 
 Exit codes: 0 told to end, 1 cannot go on, 2 wrong arguments or settings.

@@ -1,6 +1,6 @@
 """Making topics, and looking at how they are configured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
@@ -17,14 +17,21 @@ REQUIRED = {
 Configs = Mapping[str, str]
 
 
-def make_topics(kafka: KafkaOptions, topics: Mapping[str, Configs], partitions: int, replication: int) -> list[str]:
-    """Make those that are missing, each with what it needs besides REQUIRED; a line for all that is wrong about those
-    that were there. Raises StoreUnavailable."""
+def make_topics(
+    kafka: KafkaOptions,
+    topics: Mapping[str, Configs],
+    partitions: int,
+    replication: int,
+    tell: Callable[[str], None],
+) -> list[str]:
+    """Make those that are missing, each with what it needs besides REQUIRED, and tell of each; a line for all that is
+    wrong about those that were there. Raises StoreUnavailable."""
     try:
         admin = KafkaAdminClient(**kafka.arguments())
         try:
             for topic, special in topics.items():
-                _make(admin, topic, partitions, replication, special)
+                if _make(admin, topic, partitions, replication, special):
+                    tell(f"made {topic}: {partitions} partitions, {replication} replicas")
             return [line for topic in topics for line in _wrong(admin, topic)]
         finally:
             admin.close()
@@ -32,14 +39,15 @@ def make_topics(kafka: KafkaOptions, topics: Mapping[str, Configs], partitions: 
         raise StoreUnavailable(f"Kafka at {kafka.bootstrap}: {error}") from error
 
 
-def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int, special: Configs) -> None:
+def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int, special: Configs) -> bool:
+    """False where it is there already."""
     configs = {**REQUIRED, **special, "min.insync.replicas": str(max(1, replication - 1))}
     new = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
     try:
         admin.create_topics({topic: new}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
-        return
-    print(f"made {topic}: {partitions} partitions, {replication} replicas")
+        return False
+    return True
 
 
 def _wrong(admin: KafkaAdminClient, topic: str) -> list[str]:

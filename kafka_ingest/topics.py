@@ -6,6 +6,7 @@ Exit codes: 0 all are there and right, 1 not, 2 wrong arguments or settings.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,12 +28,13 @@ DEAD_LETTER_BYTES = 2 << 20
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     given = _parser().parse_args(arguments)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it would print what the last line says too
     try:
         settings = load(environ)
         kafka = options(settings)
         from kafka_ingest.topic_making import make_topics
 
-        wrong = make_topics(kafka, wanted(settings), given.partitions, given.replication)
+        wrong = make_topics(kafka, wanted(settings), given.partitions, given.replication, print)
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {"bandit", "storage", "serving"}
-SETTINGS = {"settings", "settings_kafka", "settings_rows", "settings_sources", "data_directory"}
+SETTINGS = {"settings", "settings_cassandra", "settings_kafka", "settings_rows", "settings_sources", "data_directory"}
 
 MAY_IMPORT = {
     "bandit": {"bandit"},
@@ -26,13 +26,15 @@ MAY_IMPORT = {
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
+    "settings_cassandra": {"settings_rows"},
     "settings_kafka": {"settings_rows"},
     "settings_rows": set[str](),
     "settings_sources": set[str](),
     "data_directory": set[str](),
 }
 ENTRY_POINTS = {
-    *("storage/seed_cold_start.py", "storage/dead_letters.py"),
+    *("storage/seed_cold_start.py", "storage/dead_letters.py", "storage/opening.py", "storage/cassandra_schema.py"),
+    "storage/copy.py",
     *("kafka_ingest/opening.py", "kafka_ingest/topics.py", "kafka_ingest/dead_letters.py", "kafka_ingest/intake.py"),
 }
 """Commands that live beside what they work on, and what they share; they may read the settings."""
