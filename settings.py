@@ -15,7 +15,7 @@ from zoneinfo import available_timezones
 
 from data_directory import Paths
 from settings_cassandra import Cassandra, cassandra_contradictions
-from settings_kafka import Kafka, kafka_contradictions
+from settings_kafka import Consumer, Kafka, kafka_contradictions
 from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
 
@@ -174,6 +174,7 @@ class Settings:
     log: Log = field(default_factory=Log)
     cassandra: Cassandra = field(default_factory=Cassandra)
     kafka: Kafka = field(default_factory=Kafka)
+    consumer: Consumer = field(default_factory=Consumer)
     sources: Mapping[Key, str] = field(default_factory=dict)
     """Where each value came from that is not the default."""
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from settings_rows import choice, is_http_url, number, secret, setting
 
@@ -69,3 +70,18 @@ def kafka_contradictions(kafka: Kafka) -> list[str]:
     if len({kafka.topic, kafka.dead_letter_topic, kafka.intake_topic}) < 3:
         found.append("kafka.topic, kafka.dead_letter_topic and kafka.intake_topic: must differ")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Counting, in processes of their own: `python -m kafka_ingest.consumer`."""
+
+    instance: str = setting(
+        "",
+        "Name of this consumer: no two run under one, and it has the same after a restart. Empty: the machine's.",
+        "letters, digits, dots, dashes and underscores, or empty",
+        lambda value: re.fullmatch(r"[A-Za-z0-9._-]{0,200}", value),
+    )
+    session_timeout_ms: int = number(45_000, "Silence after which others take over what it counts.", 6_000, 1_800_000)
+    metrics_host: str = setting("127.0.0.1", "Address of /metrics and /livez.", "an IP address", ip_address)
+    metrics_port: int = number(9_108, "Port of /metrics and /livez.", 1, 65_535)

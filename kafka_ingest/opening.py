@@ -8,9 +8,11 @@ from kafka_ingest.exchange import Endpoint
 from kafka_ingest.registry import Schemas, open_schemas
 from settings import Settings
 from storage.base import EventSink, MissingPackage
+from storage.opening import cassandra_options
 
 if TYPE_CHECKING:
     from kafka_ingest.dead_letter_topic import DeadLetterTopic
+    from storage.cassandra_session import CassandraSession
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
 
@@ -70,3 +72,11 @@ def dead_letter_topic(settings: Settings) -> "DeadLetterTopic":
     from kafka_ingest.dead_letter_topic import DeadLetterTopic
 
     return DeadLetterTopic(given, settings.kafka.dead_letter_topic)
+
+
+def cassandra_session(settings: Settings) -> "CassandraSession":
+    """Where counts are kept; connects when first used. Raises MissingPackage."""
+    options = cassandra_options(settings)
+    from storage.cassandra_session import CassandraSession
+
+    return CassandraSession(options)
