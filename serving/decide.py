@@ -8,6 +8,7 @@ from bandit.city import recognise
 from bandit.eligibility import Visit
 from bandit.event import stamper
 from bandit.model import OTHER, Verdict
+from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.slot_view import SlotView
@@ -16,8 +17,6 @@ from serving.token import CUSTOMER_BYTES, impression_id, sign_parts
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
-SHARD = 0
-"""The embedded store counts from one log."""
 _ACCEPTED = Verdict.ACCEPTED
 _TWO_TO_64 = float(1 << 64)
 
@@ -69,7 +68,6 @@ class Decider:
     ) -> None:
         self._snapshot = snapshot
         self._journal = journal
-        self._stamp = stamper(SHARD, journal.id)
         self._keyring = keyring
         self._judge = judge
         self._rng = rng
@@ -100,14 +98,17 @@ class Decider:
         choice = self._choose(cell, view.slot.holdout_share, digest)
         verdict = self._judge.served(ask.tenant, visitor, now_us)
         impression, day = impression_id(now_us, self._rng.getrandbits(64)), view.clock.day(now_us)
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(ask.tenant, ask.slot, visit.city, partitions)
         unrecognised = ask.city if visit.city == OTHER else None
         recorded = self._record(
-            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised)
+            shard,
+            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised),
         )
         token = sign_parts(
             impression,
             day,
-            SHARD,
+            shard,
             choice.policy,
             recorded and verdict is _ACCEPTED,
             choice.propensity,
@@ -126,10 +127,10 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, body: bytes) -> bool:
-        stamp = self._stamp
+    def _record(self, shard: int, body: bytes) -> bool:
+        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(SHARD, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True
