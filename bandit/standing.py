@@ -4,7 +4,7 @@ A report, never an act: it is a pure function of the evidence, so what it says i
 otherwise. The value remaining is that of S. L. Scott (Applied Stochastic Models in Business and Industry 26, 2010).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -114,19 +114,21 @@ def _ahead(state: State, standings: list[BannerStanding]) -> tuple[str, ...]:
 
 
 def slot_draws(posterior: SlotPosterior, shares: Array, rng: np.random.Generator, draws: int) -> Array:
-    """Click rates (draws, banners) of the slot: those of its cities, by their shares (cities,) of the traffic.
+    """Click rates (draws, banners) of the slot: those of its cities, by their shares (cities,) of the traffic."""
+    return np.asarray(sum(shares[city] * rates for city, rates in joint_draws(posterior, rng, draws)))
+
+
+def joint_draws(posterior: SlotPosterior, rng: np.random.Generator, draws: int) -> Iterator[tuple[int, Array]]:
+    """Each city of the evidence with its click rates (draws, banners), for sums over cities.
 
     As `bandit.posterior.posterior_draws`, but with one sigma and one mu for all cities of a draw. Drawn for each city
-    anew, what is unknown of mu would cancel out, and a guess would look like knowledge.
+    anew, what is unknown of mu would cancel out in a sum, and a guess would look like knowledge.
     """
     sigma = rng.choice(posterior.chances.size, size=draws, p=posterior.chances)
     mu = draw_beta(posterior.a[sigma], posterior.b[sigma], rng)
     prior_clicks, prior_rest = (posterior.kappa[sigma, np.newaxis] * each for each in (mu, 1 - mu))
-    rates = np.zeros_like(mu)
-    for city in np.flatnonzero(shares):
-        clicks, trials = posterior.clicks[city], posterior.trials[city]
-        rates += shares[city] * draw_beta(prior_clicks + clicks, prior_rest + (trials - clicks), rng)
-    return rates
+    for city, (trials, clicks) in enumerate(zip(posterior.trials, posterior.clicks, strict=True)):
+        yield city, draw_beta(prior_clicks + clicks, prior_rest + (trials - clicks), rng)
 
 
 def evidence_by_city(
