@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "kafka_ingest": {*CORE, "kafka_ingest"},
     "web": {*CORE, "web"},
     "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
-    "commands": {*CORE, *SETTINGS, "commands"},
+    "commands": {*CORE, *SETTINGS, "kafka_ingest", "processes", "services", "commands"},
     "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
