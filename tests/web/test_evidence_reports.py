@@ -3,6 +3,7 @@
 import threading
 
 from storage.sample_ratio_watch import find, watch
+from storage.sqlite import SqliteStore
 from tests.service_process import wait_until
 from tests.storage.events import deliver, served
 from tests.web.flask_side import Side
@@ -65,6 +66,12 @@ def test_draws_of_the_service_are_in_ratio(side: Side) -> None:
     assert all(abs(row["ratio"] - 1) < 0.35 for row in report["rows"])
 
 
+def with_decisions(side: Side) -> SqliteStore:
+    """The store that keeps what was drawn, and from what."""
+    assert isinstance(side.store, SqliteStore)
+    return side.store
+
+
 def test_a_pinned_or_default_banner_is_no_draw(side: Side) -> None:
     side.call("PATCH", "/admin/slots/home", json={"pinned_banner": "b2"})
     side.installation.refresh()
@@ -75,7 +82,7 @@ def test_a_pinned_or_default_banner_is_no_draw(side: Side) -> None:
 
 
 def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_metrics(side: Side) -> None:
-    deliver(side.store, *OUT_OF_RATIO)
+    deliver(with_decisions(side), *OUT_OF_RATIO)
     side.call("PATCH", "/admin/slots/home", json={"exploration_share": 0.5})
     report = side.get("/reports/sampling?slot=home", "read")
     assert report["alarm"] and {row["banner"]: row["ratio"] for row in report["rows"]} == {"b1": 2.5, "b2": 0.0}
@@ -83,7 +90,7 @@ def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_me
     installation = side.installation
     watcher = threading.Thread(
         target=watch,
-        args=(side.store, side.store, installation.directory / "journal", stop, installation.clock_us),
+        args=(side.store, with_decisions(side), installation.directory / "journal", stop, installation.clock_us),
     )
     assert "\nbanner_sample_ratio_alarms 0\n" in side.call("GET", "/metrics", None).text
     watcher.start()
@@ -93,12 +100,12 @@ def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_me
 
 
 def test_an_alarm_ends_a_week_after_its_cause(side: Side) -> None:
-    deliver(side.store, *OUT_OF_RATIO)
+    deliver(with_decisions(side), *OUT_OF_RATIO)
     side.call("PATCH", "/admin/slots/home", json={"exploration_share": 0.5})
     at = side.installation.clock_us()
     configuration = side.store.configuration()
-    assert find(configuration, side.store, at) == {("shop", "home", "b1"), ("shop", "home", "b2")}
-    assert find(configuration, side.store, at + 7 * 86_400_000_000) == set()
+    assert find(configuration, with_decisions(side), at) == {("shop", "home", "b1"), ("shop", "home", "b2")}
+    assert find(configuration, with_decisions(side), at + 7 * 86_400_000_000) == set()
 
 
 # -- shadow ----------------------------------------------------------------------------------------------------------
