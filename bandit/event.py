@@ -72,14 +72,21 @@ def schema() -> dict[str, Any]:
 _KINDS = {str(kind): bytes([2 * number]) for number, kind in enumerate(Kind)}
 _POLICIES = {str(policy): bytes([2 * number]) for number, policy in enumerate(Policy)}
 _VERDICTS = {str(verdict): bytes([2 * number]) for number, verdict in enumerate(Verdict)}
-_SERVED_KIND = _KINDS[str(Kind.SERVED)]
+SERVED_KIND = _KINDS[str(Kind.SERVED)]
+"""For `assemble`."""
 _double = struct.Struct("<d").pack
 _NULL, _PRESENT = b"\0", b"\2"
+NO_OTHER_BANNER = _NULL
+"""would_be_banner, for `assemble`, where the banner shown is the one chosen."""
 
 
 def _long(value: int) -> bytes:
     """Avro's zig-zag variable-length integer."""
-    rest = (value << 1) ^ (value >> 63)
+    return _variable((value << 1) ^ (value >> 63))
+
+
+def _variable(rest: int) -> bytes:
+    """Seven bits a byte, the lowest first, each but the last marked."""
     out = bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)
@@ -88,36 +95,26 @@ def _long(value: int) -> bytes:
     return bytes(out)
 
 
+_TWO_BYTES = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+_rest_of = lru_cache(maxsize=4096)(_variable)
 _known_long = lru_cache(maxsize=4096)(_long)
 
 
-def _time(us: int) -> bytes:
-    """_long, unrolled for the eight bytes that every time between 1979 and 2112 takes."""
-    n = us << 1
-    if not 1 << 49 <= n < 1 << 56:
-        return _long(us)
-    return bytes(
-        (
-            n & 127 | 128,
-            n >> 7 & 127 | 128,
-            n >> 14 & 127 | 128,
-            n >> 21 & 127 | 128,
-            n >> 28 & 127 | 128,
-            n >> 35 & 127 | 128,
-            n >> 42 & 127 | 128,
-            n >> 49,
-        )
-    )
+def _growing(value: int) -> bytes:
+    """_long for a number not below 0 that grows slowly, as times and sequences do: most of its bytes are known."""
+    n = value << 1
+    return _TWO_BYTES[n & 16383] + _rest_of(n >> 14) if n > 16383 else _known_long(value)
 
 
 @lru_cache(maxsize=65_536)
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """A text field, encoded."""
     encoded = value.encode("utf-8")
     return _long(len(encoded)) + encoded
 
 
 def _optional_text(value: str | None) -> bytes:
-    return _NULL if value is None else _PRESENT + _text(value)
+    return _NULL if value is None else _PRESENT + text(value)
 
 
 def encode(event: BannerEvent) -> bytes:
@@ -127,79 +124,71 @@ def encode(event: BannerEvent) -> bytes:
 
 def encode_unstamped(event: BannerEvent) -> bytes:
     """All fields but the last three; a `stamper` adds those when the journal knows them."""
-    return Stencil.of(event).fill(
+    return assemble(
+        _KINDS[event.kind],
         event.impression_id,
+        text(event.tenant) + text(event.slot) + text(event.city) + text(event.banner),
+        policy_field(event.policy),
         event.day,
         event.served_at,
         event.received_at,
-        event.verdict,
+        event.propensity,
+        text(event.reason),
+        verdict_field(event.verdict),
         event.customer,
         event.referrer,
+        text(event.platform) + _optional_text(event.would_be_banner),
         event.unrecognised_city,
     )
 
 
-class Stencil(NamedTuple):
-    """The encoding of events that agree in everything a choice fixes beforehand; `fill` adds what a request brings."""
+def policy_field(policy: str) -> bytes:
+    """For `assemble`."""
+    return _POLICIES[policy]
 
-    kind: bytes
-    names: bytes
-    """From tenant to policy."""
-    choice: bytes
-    """Propensity and reason."""
-    rest: bytes
-    """Platform and would_be_banner."""
 
-    @classmethod
-    def of(cls, event: BannerEvent) -> "Stencil":
-        """For events like this one."""
-        place = (event.tenant, event.slot, event.city, event.banner)
-        served = cls.served(*place, event.policy, event.propensity, event.reason, event.platform)
-        rest = _text(event.platform) + _optional_text(event.would_be_banner)
-        return served._replace(kind=_KINDS[event.kind], rest=rest)
+def verdict_field(verdict: str) -> bytes:
+    """For `assemble`."""
+    return _VERDICTS[verdict]
 
-    @classmethod
-    def served(
-        cls, tenant: str, slot: str, city: str, banner: str, policy: str, propensity: float, reason: str, platform: str
-    ) -> "Stencil":
-        """For impressions."""
-        return cls(
-            _SERVED_KIND,
-            _text(tenant) + _text(slot) + _text(city) + _text(banner) + _POLICIES[policy],
-            _double(propensity) + _text(reason),
-            _text(platform) + _NULL,
+
+def assemble(
+    kind: bytes,
+    impression_id: bytes,
+    place: bytes,
+    policy: bytes,
+    day: int,
+    served_at: int,
+    received_at: int,
+    propensity: float,
+    reason: bytes,
+    verdict: bytes,
+    customer: bytes | None,
+    referrer: str | None,
+    rest: bytes,
+    unrecognised_city: str | None,
+) -> bytes:
+    """All fields but the last three, those in bytes already encoded: `place` is tenant, slot, city and banner, `rest`
+    platform and would_be_banner. So a request encodes only what is new about it."""
+    served = _growing(served_at)
+    return b"".join(
+        (
+            kind,
+            impression_id,
+            place,
+            policy,
+            _known_long(day),
+            served,
+            served if received_at == served_at else _growing(received_at),
+            _double(propensity),
+            reason,
+            verdict,
+            _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
+            _NULL if referrer is None else _PRESENT + text(referrer),
+            rest,
+            _NULL if unrecognised_city is None else _PRESENT + text(unrecognised_city),
         )
-
-    def fill(
-        self,
-        impression_id: bytes,
-        day: int,
-        served_at: int,
-        received_at: int,
-        verdict: str,
-        customer: bytes | None,
-        referrer: str | None,
-        unrecognised_city: str | None,
-    ) -> bytes:
-        """All fields but the last three."""
-        kind, names, choice, rest = self
-        served = _time(served_at)
-        return b"".join(
-            (
-                kind,
-                impression_id,
-                names,
-                _known_long(day),
-                served,
-                served if received_at == served_at else _time(received_at),
-                choice,
-                _VERDICTS[verdict],
-                _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
-                _NULL if referrer is None else _PRESENT + _text(referrer),
-                rest,
-                _NULL if unrecognised_city is None else _PRESENT + _text(unrecognised_city),
-            )
-        )
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -208,10 +197,7 @@ def stamper(shard: int, journal: int) -> Callable[[int], bytes]:
     prefix = _long(shard) + _long(journal)
 
     def stamp(sequence: int) -> bytes:
-        n = sequence << 1
-        if 1 << 14 <= n < 1 << 21:  # _long, unrolled for what most sequences take
-            return prefix + bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
-        return prefix + _long(sequence)
+        return prefix + _growing(sequence)
 
     return stamp
 
