@@ -13,6 +13,7 @@ from functools import partial
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
+from kafka.coordinator.base import MemberState
 from kafka.errors import IllegalStateError, KafkaError, OffsetOutOfRangeError
 
 from bandit.counting import Counting, refusal
@@ -70,6 +71,8 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Until `stop` says so; then store the rest. Raises CannotCount, KafkaError."""
+        # Known before the group is joined: whoever leads it would else give nobody anything at first.
+        self._kafka.partitions_for_topic(self._epoch.topic)
         self._kafka.subscribe([self._epoch.topic], listener=self)
         while not stop():
             self._turn()
@@ -107,6 +110,7 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             polled = self._kafka.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
             raise CannotCount(f"the log no longer has what is to be counted next ({error}); {MAKE_EPOCH}") from error
+        self._finish_joining()
         is_due = self._clock() >= self._retry_at
         log_starts = self._log_starts() if is_due else {}
         with self._lock:
@@ -116,6 +120,12 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             self._show()
         if moved:
             self._commit(moved)
+
+    def _finish_joining(self) -> None:
+        """kafka-python 3.0 forgets a join that began because of new metadata when its answer comes after `poll` has
+        returned: it would wait for ever, outside the group."""
+        if self._kafka.group_metadata().state is MemberState.REBALANCING:
+            self._kafka._coordinator.request_rejoin()
 
     def _log_starts(self) -> dict[TopicPartition, int]:
         """Where the logs of partitions begin that are to be started."""
