@@ -3,7 +3,7 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo-traffic test check bench backup restore services-up services-down clean environment environment-whole environment-dev
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean environment environment-dev run-distributed environment-whole
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ check: environment-dev ## format, lint, types and the rules of the architecture;
 
 bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
+	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
 
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)

@@ -1,8 +1,8 @@
 """Puts what another store counted into Cassandra: in a shard of its own, which no log owns and every recount keeps."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from bandit.counting_store import Cell, CityName, Claim, Count, CountWrite, ReferrerCell
+from bandit.counting_store import Cell, CityName, Claim, Count, CountWrite, Key, ReferrerCell
 from bandit.event import BannerEvent
 from bandit.model import IMPORTED_SHARD, ClickRow, CountRow, Kind, Policy, ReferrerRow, Verdict
 from storage.cassandra_change import Write, change
@@ -54,8 +54,11 @@ class CassandraImport:
         writes: list[Write] = [("retired", {"tenant": self._tenant, "slot": slot, "banner": one}) for slot, one in ids]
         change(self._session, lambda _head, _version: writes)
 
-    def _write(self, rows: "Iterator[tuple[Cell | ReferrerCell | CityName, int, int, int]]") -> None:
-        writes = [CountWrite(IMPORTED_SHARD, key, Count(*count, BEFORE_ALL), self._stamp_us) for key, *count in rows]
+    def _write(self, rows: Iterable[tuple[Key, int, int, int]]) -> None:
+        writes = [
+            CountWrite(IMPORTED_SHARD, key, Count(served, viewed, clicks, BEFORE_ALL), self._stamp_us)
+            for key, served, viewed, clicks in rows
+        ]
         self._counting.write(writes, [], [])
 
 

@@ -146,6 +146,7 @@ class Door:
             fields.get("platform"),
             fields.get("segment"),
             fields.get("referrer_id"),
+            fields.get("banner"),
         )
         try:
             if explain:

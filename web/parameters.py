@@ -88,6 +88,7 @@ BANNER = Table(
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
     Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
     Parameter("segment", ID, "One of the tenant's visitor segments.", recurs=True),
+    Parameter("banner", ID, "What you show; only a slot in shadow looks at it, and shows it.", recurs=True),
     USER_AGENT,
     CLIENT_IP,
     Parameter("explain", FLAG, "1 with a read key: show how the choice is made, choose and record nothing."),

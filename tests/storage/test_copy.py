@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bandit.model import IMPORTED_SHARD, Epoch, Seed
+from bandit.model import IMPORTED_SHARD, CountRow, Epoch, ReferrerRow, Seed
 from settings import load
 from storage import copy
+from storage.base import Store
 from storage.cassandra import CassandraStore
 from storage.cassandra_epochs import create_epoch, publish_epoch
 from storage.cassandra_session import CassandraOptions, CassandraSession
@@ -25,6 +26,7 @@ from tests.storage.events import DAY, Log, clicked, random_events, served, total
 
 TENANTS = ("shop", "mall")
 SLOTS = ("home", "cart")
+SHARDS = "SELECT shard FROM counts WHERE tenant = 'shop' AND slot = 'home' AND day = ? AND epoch = 1"
 NOW_US = time.time_ns() // 1000
 
 
@@ -78,10 +80,9 @@ def target(keyspace: CassandraOptions, session: CassandraSession) -> Iterator[Ca
     opened.close()
 
 
-def days(store: SqliteStore | CassandraStore, tenant: str, slot: str) -> list[object]:
-    return sorted(store.counts(tenant, slot, DAY - 5, DAY + 5)) + sorted(
-        store.referrer_counts(tenant, slot, DAY - 5, DAY + 5)  # type: ignore[operator]
-    )
+def days(store: Store, tenant: str, slot: str) -> tuple[list[CountRow], list[ReferrerRow]]:
+    place = (tenant, slot, DAY - 5, DAY + 5)
+    return sorted(store.counts(*place)), sorted(store.referrer_counts(*place))
 
 
 def test_a_copied_tenant_is_the_same_in_everything(
@@ -90,13 +91,13 @@ def test_a_copied_tenant_is_the_same_in_everything(
     assert copy.main(["--all"], settings) == 0
     before, after = source.configuration(), target.configuration()
     assert after.tenants == before.tenants and after.slots == before.slots and after.banners == before.banners
-    assert {key for key in after.keys} == {"key-of-shop", "key-of-mall"}
+    assert set(after.keys) == {"key-of-shop", "key-of-mall"}
     for tenant in TENANTS:
         assert target.unrecognised_cities(tenant) == source.unrecognised_cities(tenant)
         assert target.banner_was_used(tenant, "home", "gone") and target.slot_was_used(tenant, "cart")
         for slot in SLOTS:
             assert target.seeds(tenant, slot) == source.seeds(tenant, slot)
-            assert days(target, tenant, slot) == days(source, tenant, slot) != []
+            assert days(target, tenant, slot) == days(source, tenant, slot) != ([], [])
         for city in ("Pune", "Delhi"):
             assert target.clicks(tenant, city, DAY) == source.clicks(tenant, city, DAY) != []
 
@@ -106,16 +107,14 @@ def test_only_the_named_tenant_is_copied(
 ) -> None:
     assert copy.main(["shop"], settings) == 0
     assert set(target.configuration().tenants) == {"shop"}
-    assert days(target, "mall", "home") == []
+    assert days(target, "mall", "home") == ([], [])
 
 
 def test_imported_counts_stand_in_the_shard_that_no_log_owns(
     settings: dict[str, str], source: SqliteStore, session: CassandraSession, epoch: int
 ) -> None:
     copy.main(["shop"], settings)
-    shards = session.run(
-        "SELECT shard FROM counts WHERE tenant = 'shop' AND slot = 'home' AND day = ? AND epoch = 1", (DAY,)
-    )
+    shards = session.run(SHARDS, (DAY,))
     assert {shard for (shard,) in shards} == {IMPORTED_SHARD}
 
 
