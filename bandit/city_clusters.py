@@ -14,6 +14,8 @@ WORLDS = 40
 SIGNIFICANT = 0.95
 """Share of made-up worlds without groups, of either kind, whose best silhouette the real one must exceed."""
 SEED = 20_250_101
+ROUNDING = 1e-9
+"""Log odds that differ by less are the same."""
 
 
 class Clusters(NamedTuple):
@@ -90,7 +92,7 @@ def _best(profiles: Array, counts: Sequence[int]) -> tuple[tuple[float, ...], ND
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    if not profiles.any():  # no city differs in anything
+    if np.abs(profiles).max() < ROUNDING:  # no city differs in anything
         return (0.0,) * len(counts), np.zeros(len(profiles), dtype=np.intp)
     with threadpool_limits(1):
         labels = [KMeans(count, n_init=STARTS, random_state=SEED).fit_predict(profiles) for count in counts]
