@@ -28,7 +28,7 @@ keyspace = services_fixtures.keyspace
 CUSTOMER_KEY = b"\x0b" * 32
 OUTAGE_SECONDS = 30
 MOST_GROWTH_MIB = 50
-PAUSE_SECONDS = 0.015
+PAUSE_SECONDS = 0.01
 """Of each of four visitors, who cause almost two events a turn: some 500 events a second."""
 
 
