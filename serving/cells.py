@@ -1,8 +1,10 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -127,6 +129,26 @@ class Cell:
         """One of the banners, each with the same probability."""
         count = len(self.banners)
         return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count)
+
+    def draw_apart(self, taken: Collection[str], random_number: float) -> Choice | None:
+        """`draw` among the banners whose id is not taken, their probabilities divided by what they sum to.
+
+        None where no banner with a chance is left.
+        """
+        chances = self.probabilities
+        left = [i for i, banner in enumerate(self.banners) if banner.id not in taken and chances[i]]
+        if not left:
+            return None
+        total = sum([chances[i] for i in left])
+        index = left[bisect_right(list(accumulate([chances[i] for i in left[:-1]])), random_number * total)]
+        return Choice(self, self.banners[index], self.way, chances[index] / total)
+
+    def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
+        """One of the banners whose id is not taken, each with the same probability; None where none is left."""
+        left = [banner for banner in self.banners if banner.id not in taken]
+        if not left:
+            return None
+        return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left))
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
