@@ -22,6 +22,10 @@ MAX_REFERRERS = 200
 """Referrers counted by name for one tenant; later ones are counted as OTHER."""
 
 
+IMPORTED_SHARD = 65_535
+"""The shard of counts brought from elsewhere; no log owns it, and every recount carries it over."""
+
+
 class Kind(StrEnum):
     """What happened."""
 
@@ -45,6 +49,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
     PINNED = "pinned"
     DEFAULT = "default"
+    SHADOW = "shadow"
 
 
 class Verdict(StrEnum):
@@ -111,6 +116,8 @@ class Slot:
     id: str
     name: str = ""
     enabled: bool = True
+    shadow: bool = False
+    """Shows what the caller or the default says, and logs what would have been chosen."""
     width: int | None = None
     height: int | None = None
     platforms: tuple[str, ...] = ("web",)
@@ -187,6 +194,31 @@ class ReferrerRow(NamedTuple):
     clicks: int
 
 
+class SampledRow(NamedTuple):
+    """Accepted impressions of a day for which the same banners competed, and for which this one was drawn."""
+
+    day: int
+    eligible: str
+    """The ids of the banners that could be drawn, with spaces between."""
+    banner: str
+    decisions: int
+    inverse: float
+    """The sum of 1 / propensity."""
+    squares: float
+    """The sum of 1 / propensity^2."""
+    largest: float
+    """The largest 1 / propensity."""
+
+
+class WouldBeRow(NamedTuple):
+    """Accepted impressions of a slot in shadow for which this banner would have been chosen."""
+
+    day: int
+    city: str
+    banner: str
+    decisions: int
+
+
 class ClickRow(NamedTuple):
     """One accepted click: the clicked-banner data. Times are microseconds since 1970 UTC."""
 
@@ -213,3 +245,22 @@ class Configuration:
     """By (tenant, slot)."""
     banners: Mapping[tuple[str, str], Mapping[str, Banner]]
     """By (tenant, slot), then banner id, in order of creation."""
+    partitions: int = 1
+    """Into how many shards new impressions are spread: the partitions of the topic they are counted from."""
+
+
+class Epoch(NamedTuple):
+    """One generation of counts, over one incarnation of a topic."""
+
+    number: int
+    """Never used twice."""
+    topic: str
+    topic_id: str
+    """Of the incarnation; a topic that was deleted and made again has another."""
+    partitions: int
+    started_us: int
+    """When it was made (microseconds since 1970 UTC), stored once: the base of all stamps."""
+    start_offsets: Mapping[int, int]
+    """Partition -> where counting begins; 0 for those not named."""
+    state: str
+    """filling, active or retired."""

@@ -7,18 +7,17 @@ from typing import NamedTuple
 from bandit.city import recognise
 from bandit.eligibility import Visit
 from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
-from bandit.model import OTHER, Verdict
+from bandit.model import OTHER, Banner, Verdict
+from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
-from serving.page import choose_apart
+from serving.page import Place, choose_apart
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
-SHARD = 0
-"""The embedded store counts from one log."""
 _ACCEPTED = Verdict.ACCEPTED
 _ACCEPTED_FIELD = verdict_field(_ACCEPTED)
 _TWO_TO_64 = float(1 << 64)
@@ -41,6 +40,8 @@ class Ask(NamedTuple):
     platform: str | None = None
     segment: str | None = None
     referrer_id: str | None = None
+    banner: str | None = None
+    """What the caller shows, where the slot is in shadow."""
 
 
 class Question(NamedTuple):
@@ -51,6 +52,8 @@ class Question(NamedTuple):
     referrer: str | None
     unrecognised_city: str | None
     """The name of a city that is not configured."""
+    shown: Banner | None = None
+    """What is shown in shadow, if anything."""
 
 
 class Decision(NamedTuple):
@@ -80,7 +83,6 @@ class Decider:
     ) -> None:
         self._snapshot = snapshot
         self._journal = journal
-        self._stamp = stamper(SHARD, journal.id)
         self._keyring = keyring
         self._sign = Signer(keyring).sign
         self._judge = judge
@@ -98,17 +100,21 @@ class Decider:
         segment = ask.segment if ask.segment in view.tenant.segments else None
         city = recognise(ask.city, view.known_cities)
         unrecognised = ask.city if city == OTHER else None
-        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised)
+        shown = _shown_in_shadow(view, ask.banner) if view.slot.shadow else None
+        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised, shown)
 
     def decide(self, question: Question, customer_id: str | None, visitor: Visitor) -> Decision | None:
         """Choose and record; None when nothing may be shown."""
-        view, visit, *_ = question
+        view, visit, _, _, shown = question
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
-        if not cell.banners:
+        if not (shown if view.slot.shadow else cell.banners):
             return None
         digest = self._digest(view.tenant.id, customer_id)
-        choice = self._choose(cell, view.slot.holdout_share, digest)
+        if shown is None:
+            choice = self._choose(cell, view.slot.holdout_share, digest)
+        else:
+            choice = cell.show_in_shadow(shown, self._random())
         return self._recorded(question, choice, digest, visitor, now_us)
 
     def decide_page(
@@ -123,10 +129,13 @@ class Decider:
         now_us = self._clock()
         digest = self._digest(questions[0].view.tenant.id, customer_id)
         unit = self._random() if digest is None else holdout_unit(digest)
-        cells = [self._snapshot.cell(view, visit, now_us) for view, visit, *_ in questions]
+        places = [
+            Place(self._snapshot.cell(view, visit, now_us), shown if view.slot.shadow else None, view.slot.shadow)
+            for view, visit, _, _, shown in questions
+        ]
         return [
             None if choice is None else self._recorded(question, choice, digest, visitor, now_us)
-            for question, choice in zip(questions, choose_apart(cells, unit, self._random), strict=True)
+            for question, choice in zip(questions, choose_apart(places, unit, self._random), strict=True)
         ]
 
     def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
@@ -136,11 +145,11 @@ class Decider:
         self, question: Question, choice: Choice, digest: bytes | None, visitor: Visitor, now_us: int
     ) -> Decision:
         """The choice, judged, journaled and signed."""
-        view, _, referrer, unrecognised = question
-        cell, banner, way, propensity = choice
-        customer = None if digest is None else digest[:CUSTOMER_BYTES]
-        event_place, event_rest, token_place, _ = cell.written
-        is_accepted = (verdict := self._judge.served(view.tenant.id, visitor, now_us)) is _ACCEPTED
+        view, visit, referrer, unrecognised, _ = question
+        cell, banner, way, propensity, event_rest = choice
+        tenant, customer = view.tenant.id, None if digest is None else digest[:CUSTOMER_BYTES]
+        event_place, _, token_place, _ = cell.written
+        is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
         impression = impression_id(now_us, self._random_bits(64))
         day, served_at = view.clock.read(now_us)
         body = assemble(
@@ -159,9 +168,11 @@ class Decider:
             event_rest,
             unrecognised,
         )
-        recorded = self._record(body)
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
+        recorded = self._record(shard, body)
         where, counted = token_place + name(banner.id), recorded and is_accepted
-        token = self._sign(impression, day, SHARD, way.token_policy, counted, propensity, customer, where, referrer)
+        token = self._sign(impression, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
         return Decision(choice, token, recorded, served_at)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
@@ -172,13 +183,21 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, body: bytes) -> bool:
-        stamp = self._stamp
+    def _record(self, shard: int, body: bytes) -> bool:
+        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(SHARD, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True
+
+
+def _shown_in_shadow(view: SlotView, named: str | None) -> Banner | None:
+    """The caller's banner, whatever the rules say, else the slot's default. Raises UnknownName."""
+    by_id = {banner.id: banner for banner in view.banners}
+    if named is not None and named not in by_id:
+        raise UnknownName("banner", f"slot {view.slot.id} has no banner {named}; in shadow you name one it has")
+    return by_id.get(named or view.slot.default_banner or "") if view.slot.enabled else None
 
 
 def holdout_unit(digest: bytes) -> float:

@@ -5,9 +5,10 @@ Every method that touches one tenant's data takes `tenant` first. Absent is `Non
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
@@ -15,9 +16,11 @@ from bandit.model import (
     Configuration,
     CountRow,
     ReferrerRow,
+    SampledRow,
     Seed,
     Slot,
     Tenant,
+    WouldBeRow,
 )
 
 
@@ -27,6 +30,14 @@ class StoreUnavailable(Exception):
 
 class Conflict(Exception):
     """The configuration was changed since it was read; nothing was written."""
+
+
+class SchemaVersionError(Exception):
+    """The store was written by a newer version of this software; waiting does not help."""
+
+
+class MissingPackage(Exception):
+    """What is chosen needs a package that is not installed; the message says how to install it."""
 
 
 class Record(NamedTuple):
@@ -174,5 +185,25 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def check_version(self) -> None:
+        """Raise SchemaVersionError when a newer release wrote it, StoreUnavailable when it cannot be used."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release connections; the store is not used again."""
+
+
+class DecisionRecords(ABC):
+    """What was drawn, and from what: kept beside the counts by stores that see every raw event."""
+
+    @abstractmethod
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """Accepted impressions of these days for which banners competed, the ones in shadow included."""
+
+    @abstractmethod
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        """Accepted impressions of these days that were served in shadow."""
+
+    @abstractmethod
+    def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
+        """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""

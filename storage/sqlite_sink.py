@@ -7,9 +7,11 @@ from typing import TypeVar
 
 from bandit.event import BannerEvent, Increments, UndecodableEvent, decode, increments
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
+from bandit.received import Received
 from storage import sqlite_positions
 from storage.base import Record, Refusal
 from storage.sqlite_connections import Connected
+from storage.sqlite_decisions import Decisions
 
 MAX_UNRECOGNISED_CITIES = 1000
 """Names kept for one tenant; the rarest go first."""
@@ -46,10 +48,11 @@ class Delivery:
         self._connection = connection
         query = "SELECT value FROM meta WHERE name = 'claims_before'"
         self._claims_before: int = connection.execute(query).fetchone()[0]
-        self._received: dict[tuple[int, int], sqlite_positions.Received] = {}
+        self._received: dict[tuple[int, int], Received] = {}
         self._referrers: dict[str, set[str]] = {}
         self._counts: dict[tuple[str, str, int, str, str, str, int], Totals] = {}
         self._referrer_counts: dict[tuple[str, str, int, str, str, int], Totals] = {}
+        self._decisions = Decisions()
         self._unrecognised: Counter[tuple[str, str]] = Counter()
         self._clicks: list[tuple[object, ...]] = []
         self._events: list[tuple[int, str, bytes | None, bytes]] = []
@@ -75,6 +78,7 @@ class Delivery:
         self._write_counts()
         self._write_changes()
         self._write_unrecognised()
+        self._decisions.write(self._connection)
         many = self._connection.executemany
         many("INSERT INTO events (received_at, tenant, customer, payload) VALUES (?, ?, ?, ?)", self._events)
         # A claim that somebody else removed must not stop the drain: the first click stays.
@@ -92,7 +96,7 @@ class Delivery:
             return False
         return not self._received_from(shard, event).has(event.sequence)
 
-    def _received_from(self, shard: int, event: BannerEvent) -> sqlite_positions.Received:
+    def _received_from(self, shard: int, event: BannerEvent) -> Received:
         key = (event.journal, shard)
         received = self._received.get(key)
         if received is None:
@@ -104,6 +108,8 @@ class Delivery:
         added = increments(event, first_view=first_view, first_click=first_click)
         if not any(added):
             return
+        if added.served:
+            self._decisions.add(event)
         tenant, slot, banner, day = event.tenant, event.slot, event.banner, event.day
         _add(self._counts, (tenant, slot, day, event.policy, event.city, banner, shard), added)
         referrer = self._counted_referrer(tenant, event.referrer)

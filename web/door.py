@@ -152,7 +152,8 @@ class Door:
 
     def _ask(self, request: Request, tenant: str, slot: str, fields: Mapping[str, str]) -> Ask:
         city = fields.get("city") or self._callers.city(request)
-        return Ask(tenant, slot, city, fields.get("platform"), fields.get("segment"), fields.get("referrer_id"))
+        kind = (fields.get(name) for name in ("platform", "segment", "referrer_id", "banner"))
+        return Ask(tenant, slot, city, *kind)
 
     def _decided(self, request: Request, decision: Decision | None) -> Response:
         if decision is None:

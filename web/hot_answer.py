@@ -13,7 +13,7 @@ from web.errors import ApiError
 def render(decision: Decision, base: bytes) -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    cell, banner, (policy, reason, *_), propensity = choice
+    cell, banner, (policy, reason, *_), propensity, _ = choice
     head, tail = cell.knowledge.rendered.get(banner.id) or _known_parts(cell.knowledge, banner)
     return (
         b'%b%b%b,"city":"%b","policy":"%b","reason":"%b","propensity":%a,'

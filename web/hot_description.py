@@ -22,9 +22,12 @@ DECISION: dict[str, dict[str, Any]] = {
     "height": _SIZE,
     "token": {**_TEXT, "description": "Proof of this impression; send it back with a view or a click."},
     "click_url": {**_TEXT, "description": "Counts the click, then leads to landing_url."},
-    "propensity": {**_SHARE, "description": "The probability with which this banner was chosen."},
+    "propensity": {
+        **_SHARE,
+        "description": "The probability with which this banner was chosen; in shadow, of the one that would have been.",
+    },
     "policy": {**_TEXT, "enum": ["learned", "holdout", "fixed"]},
-    "reason": {**_TEXT, "enum": ["learned", "holdout", "pinned", "default"]},
+    "reason": {**_TEXT, "enum": ["learned", "holdout", "pinned", "default", "shadow"]},
     "recorded": {"type": "boolean", "description": "False when it was shown and will not count."},
     "served_at": {**_TEXT, "format": "date-time", "description": "In the tenant's time zone."},
 }

@@ -91,6 +91,7 @@ BANNER = Table(
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
     Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
     Parameter("segment", ID, "One of the tenant's visitor segments.", recurs=True),
+    Parameter("banner", ID, "What you show; only a slot in shadow looks at it, and shows it.", recurs=True),
     USER_AGENT,
     CLIENT_IP,
     Parameter("explain", FLAG, "1 with a read key: show how the choice is made, choose and record nothing."),
@@ -98,7 +99,8 @@ BANNER = Table(
 )
 OF_VISITORS = (USER_AGENT.name, CLIENT_IP.name)
 FEEDBACK = Table(TOKEN, USER_AGENT, CLIENT_IP)
-PAGE = Table(*(parameter for parameter in BANNER.values() if parameter.name not in ("slot", "explain", "key")))
+_OF_ONE_SLOT = ("slot", "banner", "explain", "key")
+PAGE = Table(*(parameter for parameter in BANNER.values() if parameter.name not in _OF_ONE_SLOT))
 """Beside `slots`, which is a list."""
 IN_ADDRESS = Table(KEY)
 EVENT = Table(Parameter("kind", KIND, "What happened.", required=True), *FEEDBACK.values())

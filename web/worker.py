@@ -14,6 +14,7 @@ from serving.snapshot import Snapshot
 from serving.verdict import Judge
 from storage import drain_status
 from storage.journal import Journal, JournalFull, JournalRefused
+from storage.sample_ratio_watch import read_alarms
 from web.door import Door, Services
 from web.metrics import Metrics
 from web.visitors import Visitors
@@ -71,9 +72,11 @@ class Worker:
 
     def ready(self) -> Readiness:
         """(ready, state, details): not ready before the first load, when stopping, and when nothing can be recorded."""
+        drain = drain_status.status(self._journal_directory)
         details = {
             "snapshot_age_seconds": round(self.snapshot.age_seconds(), 1) if self.snapshot.configuration else None,
             "drain": drain_status.is_alive(self._journal_directory),
+            "delivering": not drain.trouble,
         }
         if self._stopping.is_set():
             return False, "stopping", details
@@ -87,7 +90,7 @@ class Worker:
             return False, "shedding", details
         except JournalRefused:
             return False, "journal unwritable", details
-        return True, "degraded" if self.snapshot.store_is_away else "ok", details
+        return True, "degraded" if self.snapshot.store_is_away or drain.trouble else "ok", details
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         drain = drain_status.status(self._journal_directory)
@@ -100,6 +103,10 @@ class Worker:
             "banner_drain_delivered_total": ("Records the store has taken or refused.", drain.delivered),
             "banner_dead_letters_total": ("Records the store refused for good.", drain.dead_letters),
             "banner_journal_lost_bytes_total": ("Damaged journal bytes that were skipped.", drain.lost_bytes),
+            "banner_sample_ratio_alarms": (
+                "Banners that were not drawn as often as their propensities say; GET /reports/sampling.",
+                len(read_alarms(self._journal_directory)),
+            ),
             "banner_snapshot_age_seconds": ("Since this worker last read the store.", age),
             "banner_evidence_lag_seconds": (
                 "How long the slot in use that waits longest has waited for this worker to read its evidence.",

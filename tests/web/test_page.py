@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chisquare
 
 from bandit.model import Policy, Seed, Slot, Verdict
-from serving.page import choose_apart
+from serving.page import Place, choose_apart
 from serving.token import verify
 from tests.installation import BROWSER, Installation, Reply
 from tests.serving.asking import cell
@@ -156,6 +156,25 @@ def test_the_mean_of_one_over_the_propensity_is_the_number_that_still_competed(t
     shop.close()
 
 
+def test_events_name_the_banners_that_could_still_be_chosen(shop: Installation) -> None:
+    first, second = page(shop, "home", "home").json["results"]
+    chosen = {event.banner: event.eligible for event in shop.journaled()}
+    assert chosen[first["banner"]] == "b1 b2 b3"
+    assert set((chosen[second["banner"]] or "").split()) == {"b1", "b2", "b3"} - {first["banner"]}
+
+
+def test_a_slot_in_shadow_shows_its_default_and_nobody_else_does(shop: Installation) -> None:
+    shop.store.put_slot("shop", Slot("cart", shadow=True, default_banner="b1"))
+    shop.refresh()
+    for _ in range(20):
+        home, cart, again = page(shop, "home", "cart", "cart").json["results"]
+        assert (cart["banner"], cart["reason"], again) == ("b1", "shadow", {"status": 204})
+        assert home["banner"] in {"b2", "b3"}
+    shop.store.put_slot("shop", Slot("cart", shadow=True))
+    shop.refresh()
+    assert page(shop, "cart").json["results"] == [{"status": 204}]
+
+
 def test_a_page_is_learned_or_holdout_as_a_whole(shop: Installation) -> None:
     for slot in ("home", "cart"):
         shop.store.put_slot("shop", Slot(slot, holdout_share=0.5))
@@ -178,13 +197,15 @@ def test_a_banner_without_a_chance_is_not_drawn_when_the_others_are_taken(shop: 
     known = cell(shop)
     rng = random.Random(1)
     for _ in range(50):
-        banners = [choice and choice.banner.id for choice in choose_apart([known] * 3, 1.0, rng.random)]
+        banners = [
+            choice and choice.banner.id for choice in choose_apart([Place(known, None, False)] * 3, 1.0, rng.random)
+        ]
         assert sorted(banners[:2], key=str) == ["b1", "b2"] and banners[2] is None
 
 
 @pytest.mark.parametrize("number", [0.0, 0.5, 1 - 2**-53])
 def test_every_draw_falls_on_a_banner(shop: Installation, number: float) -> None:
-    choices = choose_apart([cell(shop)] * 3, 1.0, lambda: number)
+    choices = choose_apart([Place(cell(shop), None, False)] * 3, 1.0, lambda: number)
     assert {choice.banner.id for choice in choices if choice} == {"b1", "b2", "b3"}
 
 
@@ -204,6 +225,7 @@ def test_every_draw_falls_on_a_banner(shop: Installation, number: float) -> None
         (b'{"slots": [["home"]]}', 400, "slots"),
         (b'{"slots": ["home"], "slot": "home"}', 400, "slot"),
         (b'{"slots": ["home"], "key": "x"}', 400, "key"),
+        (b'{"slots": ["home"], "banner": "b1"}', 400, "banner"),
         (b'{"slots": ["home"], "city": 5}', 400, "city"),
         (b'{"slots": ["home"], "client_ip": "somewhere"}', 400, "client_ip"),
         (b'{"slots": ["home"], "slots": ["home"]}', 400, "slots"),
