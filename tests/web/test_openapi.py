@@ -31,7 +31,8 @@ def references(value: Any) -> Iterator[str]:
 
 def routes(side: Side) -> set[tuple[str, str]]:
     hot = {("get", "/banner"), ("post", "/click"), ("post", "/view"), ("post", "/events"), ("get", "/go/{token}")}
-    rules = [rule for rule in side.app.url_map.iter_rules() if rule.endpoint != "hot_call"]
+    others = ("hot_call", "dashboard.")
+    rules = [rule for rule in side.app.url_map.iter_rules() if not rule.endpoint.startswith(others)]
     methods = ((method.lower(), rule.rule) for rule in rules for method in (rule.methods or ()) if method != "HEAD")
     return hot | {(method, re.sub(r"<(\w+)>", r"{\1}", rule)) for method, rule in methods}
 
