@@ -5,7 +5,7 @@ A day is read from the store once, and again when the store says that it changed
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from bandit.model import CountRow
 from bandit.reports import clamped
@@ -44,26 +44,22 @@ class DailyCounts:
     ) -> list[CountRow] | None:
         """The days first_day..last_day, both included; in each row clicks <= viewed <= served, as in every city.
 
-        Without time nothing is read: what was known before is answered, or None where a day is not known at all.
+        Reads the latest day first, as long as there is time. Then what was known before is answered, or None where a
+        day is not known at all.
         """
         key, wanted = (tenant, slot), range(first_day, last_day + 1)
         with self._lock:
             days = self._slots.pop(key, {})
             self._slots[key] = days  # the latest comes last
-            missing = [day for day in wanted if day not in days or day in self._stale[key]]
-            if missing and has_time():
-                self._read(key, days, missing)
+            missing = [day for day in reversed(wanted) if day not in days or day in self._stale[key]]
+            for day in missing:
+                if has_time():
+                    days[day] = without_cities(self._store.counts(*key, day, day))
+                    self._stale[key].discard(day)
             if not days.keys() >= set(wanted):
                 return None
             self._forget_oldest()
             return [row for day in wanted for row in days[day]]
-
-    def _read(self, key: tuple[str, str], days: Days, missing: list[int]) -> None:
-        for first, last in _runs(missing):
-            days.update({day: [] for day in range(first, last + 1)})
-            for row in without_cities(self._store.counts(*key, first, last)):
-                days[row.day].append(row)
-            self._stale[key].difference_update(range(first, last + 1))
 
     def _forget_oldest(self) -> None:
         while len(self._slots) > MAX_SLOTS:
@@ -81,12 +77,3 @@ def without_cities(rows: Iterable[CountRow]) -> list[CountRow]:
         total[1] += counted.viewed
         total[2] += counted.clicks
     return [CountRow(day, policy, ALL_CITIES, banner, *total) for (day, policy, banner), total in sums.items()]
-
-
-def _runs(days: list[int]) -> Iterator[tuple[int, int]]:
-    """Ascending days as runs of days that follow each other: (first, last), both included."""
-    first = days[0]
-    for day, following in zip(days, [*days[1:], None], strict=True):
-        if following != day + 1:
-            yield first, day
-            first = following or 0

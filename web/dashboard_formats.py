@@ -18,16 +18,20 @@ def count(value: float | None) -> str:
 
 
 def number(value: float | None) -> str:
-    """Three significant digits, without an exponent: 1,230 or 0.0123."""
+    """At most three significant digits, without an exponent: 1,230 or 0.0123."""
     if value is None:
         return NOTHING
     digits = 2 - floor(log10(abs(value))) if value else 0
-    return f"{round(value, digits):,.{min(max(digits, 0), 9)}f}"
+    shown = f"{round(value, digits):,.{min(max(digits, 0), 9)}f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 
 def percent(value: float | None) -> str:
     """1.23 %, from 0.0123."""
-    return NOTHING if value is None else f"{number(100 * value)} %"
+    if value is None:
+        return NOTHING
+    digits = 2 - floor(log10(100 * abs(value))) if value else 0
+    return f"{100 * value:,.{min(max(digits, 0), 9)}f} %"
 
 
 def chance(value: float | None) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-from flask import Response, request
+from flask import Response, request, url_for
 
 from bandit.lift import lift
 from bandit.model import Banner, CountRow, Role, Slot, Tenant
@@ -148,11 +148,14 @@ def _measured(rows: list[CountRow] | None, slot: Slot, weights: Mapping[str, flo
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
+    def link(row: Mapping[str, Any]) -> str:
+        return url_for("dashboard.show_slot", slot=row["slot"], days=request.args.get("days"))
+
     return Table(
         "slots",
         "Slots",
         (
-            Column("slot", "Slot"),
+            Column("slot", "Slot", link=link),
             Column("name", "Name"),
             numeric("impressions", "Impressions", show.count),
             numeric("clicks", "Clicks", show.count),
