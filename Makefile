@@ -3,10 +3,10 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test check bench backup restore clean environment environment-dev
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean environment environment-dev
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
 	@$(PYTHON_IN_VENV) -m commands.demo
@@ -27,11 +27,20 @@ check: environment-dev ## format, lint, types and the rules of the architecture;
 bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
 
+bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
+	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
+
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)
 
 restore: environment ## put an archive back while the service is stopped: FROM=backups/x.tar.gz; ARGS=--force over data
 	@$(PYTHON_IN_VENV) -m commands.restore $(FROM) $(ARGS)
+
+services-up: environment ## start Cassandra, Kafka and a registry on this machine (needs Java 17 and Maven); ARGS="--nodes 3"
+	@$(PYTHON_IN_VENV) -m services up $(ARGS)
+
+services-down: environment ## stop them; their data stay in data/services
+	@$(PYTHON_IN_VENV) -m services down
 
 clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -41,4 +50,4 @@ environment:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
 
 environment-dev:
-	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements-dev.txt
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

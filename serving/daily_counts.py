@@ -4,6 +4,7 @@ A day is read from the store once, and again when the store says that it changed
 """
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -14,6 +15,8 @@ from storage.base import Store
 ALL_CITIES = ""
 MAX_SLOTS = 1_000
 """Slots remembered; those looked at longest ago are forgotten."""
+OLD_DAYS_SECONDS = 600
+"""How often all days are read again where the store cannot tell what changed."""
 
 Days = dict[int, list[CountRow]]
 
@@ -26,6 +29,7 @@ class DailyCounts:
         self._slots: dict[tuple[str, str], Days] = {}
         self._stale: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         self._cursor = 0
+        self._doubted = time.monotonic()
         self._lock = threading.Lock()
 
     def note_changes(self, live_days: Iterable[int]) -> None:
@@ -34,8 +38,7 @@ class DailyCounts:
             changes = self._store.changes(self._cursor)
             self._cursor = changes.cursor
             if changes.partitions is None:
-                for stale in map(self._stale.__getitem__, self._slots):
-                    stale.update(live_days)
+                self._doubt(set(live_days))
             for tenant, slot, day in changes.partitions or ():
                 self._stale[tenant, slot].add(day)
 
@@ -60,6 +63,13 @@ class DailyCounts:
                 return None
             self._forget_oldest()
             return [row for day in wanted for row in days[day]]
+
+    def _doubt(self, live_days: set[int]) -> None:
+        """Read again: the live days of all slots, and from time to time every day, for what was delivered late."""
+        is_time = time.monotonic() - self._doubted >= OLD_DAYS_SECONDS
+        self._doubted = time.monotonic() if is_time else self._doubted
+        for key, days in self._slots.items():
+            self._stale[key].update(days if is_time else live_days)
 
     def _forget_oldest(self) -> None:
         while len(self._slots) > MAX_SLOTS:

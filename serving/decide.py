@@ -8,6 +8,7 @@ from bandit.city import recognise
 from bandit.eligibility import Visit
 from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
 from bandit.model import OTHER, Banner, Verdict
+from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.slot_view import SlotView
@@ -16,8 +17,6 @@ from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
-SHARD = 0
-"""The embedded store counts from one log."""
 _ACCEPTED = Verdict.ACCEPTED
 _ACCEPTED_FIELD = verdict_field(_ACCEPTED)
 _TWO_TO_64 = float(1 << 64)
@@ -83,7 +82,6 @@ class Decider:
     ) -> None:
         self._snapshot = snapshot
         self._journal = journal
-        self._stamp = stamper(SHARD, journal.id)
         self._keyring = keyring
         self._sign = Signer(keyring).sign
         self._judge = judge
@@ -140,9 +138,11 @@ class Decider:
             event_rest,
             unrecognised,
         )
-        recorded = self._record(body)
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
+        recorded = self._record(shard, body)
         where, counted = token_place + name(banner.id), recorded and is_accepted
-        token = self._sign(impression, day, SHARD, way.token_policy, counted, propensity, customer, where, referrer)
+        token = self._sign(impression, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
         return Decision(choice, token, recorded, served_at)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
@@ -153,10 +153,10 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, body: bytes) -> bool:
-        stamp = self._stamp
+    def _record(self, shard: int, body: bytes) -> bool:
+        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(SHARD, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True

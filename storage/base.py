@@ -12,6 +12,7 @@ from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
+    ChangeRecord,
     ClickRow,
     Configuration,
     CountRow,
@@ -30,6 +31,14 @@ class StoreUnavailable(Exception):
 
 class Conflict(Exception):
     """The configuration was changed since it was read; nothing was written."""
+
+
+class SchemaVersionError(Exception):
+    """The store was written by a newer version of this software; waiting does not help."""
+
+
+class MissingPackage(Exception):
+    """What is chosen needs a package that is not installed; the message says how to install it."""
 
 
 class Record(NamedTuple):
@@ -164,6 +173,15 @@ class Store(ABC):
         """City names no configuration knows, with the impressions that carried them, most first."""
 
     @abstractmethod
+    def record_change(self, tenant: str | None, record: ChangeRecord) -> None:
+        """Add a line to the tenant's audit log, or to that of the operators (None). Lines are never changed, and stay
+        when the tenant is deleted."""
+
+    @abstractmethod
+    def recorded_changes(self, tenant: str | None, *, limit: int) -> list[ChangeRecord]:
+        """The latest lines of this audit log, latest first; of the same microsecond the one added last comes first."""
+
+    @abstractmethod
     def forget_customer(self, tenant: str, customer: bytes) -> int:
         """Erase this customer hash from clicks and events; how many rows were touched. Counts stay."""
 
@@ -175,6 +193,10 @@ class Store(ABC):
         The latest claims_before is remembered, and views and clicks of impressions served before it are refused by
         the sink from then on.
         """
+
+    @abstractmethod
+    def check_version(self) -> None:
+        """Raise SchemaVersionError when a newer release wrote it, StoreUnavailable when it cannot be used."""
 
     @abstractmethod
     def close(self) -> None:

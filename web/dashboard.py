@@ -36,7 +36,7 @@ _FILES = Path(__file__).parent / "static" / "dashboard"
 _ROLES = (Role.READ, Role.ADMIN, Role.OPERATOR)
 """Of the keys that may sign in."""
 
-SECTIONS = (("overview", "Overview"), ("why", "Why"))
+SECTIONS = (("overview", "Overview"), ("why", "Why"), ("show_changes", "Audit log"))
 OPERATOR_SECTIONS = (("show_tenants", "Tenants"),)
 
 dashboard = Blueprint("dashboard", __name__, url_prefix=PREFIX)

@@ -4,12 +4,19 @@ from datetime import datetime
 from math import floor, log10
 from zoneinfo import ZoneInfo
 
+from markupsafe import Markup
+
 NOTHING = "–"
 
 
 def text(value: object) -> str:
     """As it is."""
     return NOTHING if value is None else str(value)
+
+
+def long(value: str) -> Markup:
+    """Text that may be broken into lines."""
+    return Markup('<span class="long">') + value + Markup("</span>")
 
 
 def count(value: float | None) -> str:

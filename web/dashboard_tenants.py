@@ -8,6 +8,7 @@ from bandit.model import Role
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page
+from web.dashboard_audit import MAX_CHANGES, change_table
 from web.dashboard_formats import count
 from web.dashboard_tables import Column, Row, Table, numeric
 
@@ -27,7 +28,8 @@ def show_tenants() -> str | Response:
         }
         for tenant in configuration.tenants.values()
     ]
-    return page("tenants.html", tables=[_table(rows)])
+    records = context().store.recorded_changes(None, limit=MAX_CHANGES)
+    return page("tenants.html", tables=[_table(rows), change_table(records, "UTC")])
 
 
 def _table(rows: Sequence[Row]) -> Table:

@@ -9,7 +9,8 @@ import pytest
 from bandit.event import decode
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
-from tests.storage.contract import EventSinkContract, StoreContract
+from tests.storage.audit_contract import AuditContract
+from tests.storage.contract import EventSinkContract, ReadingContract, StoreContract
 from tests.storage.events import Log, all_rows, clicked, served, totals
 from tests.storage.sqlite_file import SLOTS, expected, query, stream
 
@@ -32,6 +33,14 @@ def sink(store: SqliteStore) -> SqliteStore:
 
 
 class TestSqliteStore(StoreContract):
+    pass
+
+
+class TestSqliteReading(ReadingContract):
+    pass
+
+
+class TestSqliteAudit(AuditContract):
     pass
 
 
