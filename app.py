@@ -78,6 +78,8 @@ def create_app(settings: Settings) -> "Flask":
         media_directory=settings.paths.media,
         jobs_directory=settings.paths.jobs,
         now=lambda: datetime.now(UTC),
+        insight=worker.insight,
+        secure_cookies=settings.server.public_url.startswith("https:"),
     )
 
 
