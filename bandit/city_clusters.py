@@ -90,7 +90,8 @@ def _best(profiles: Array, counts: Sequence[int]) -> tuple[tuple[float, ...], ND
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    if not profiles.any():  # no city differs in anything
+    different = len(np.unique(profiles.round(9), axis=0))
+    if different <= counts[-1]:  # so few that there is nothing to choose from
         return (0.0,) * len(counts), np.zeros(len(profiles), dtype=np.intp)
     with threadpool_limits(1):
         labels = [KMeans(count, n_init=STARTS, random_state=SEED).fit_predict(profiles) for count in counts]
