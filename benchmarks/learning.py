@@ -1,7 +1,7 @@
 """python -m benchmarks.learning: how long fitting a slot takes, and the probabilities of one of its cities.
 
-Prints milliseconds, the best of many rounds: what others do on the machine only adds to them. Exit code 1 where a city's
-probabilities take longer than they may.
+Prints milliseconds, the best of many rounds: what others do on the machine only adds to them. Exit code 1 where the
+probabilities of a city take longer than they may.
 """
 
 import sys
