@@ -1,5 +1,6 @@
 """Which cities click alike: k-means on what each city clicks, compared with what all do."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ WORLDS = 40
 SIGNIFICANT = 0.95
 """Share of made-up worlds without groups, of either kind, whose best silhouette the real one must exceed."""
 SEED = 20_250_101
+ROUNDING = 1e-9
+"""Log odds that differ by less are the same."""
 
 
 class Clusters(NamedTuple):
@@ -87,13 +90,14 @@ def _centred(matrix: Array) -> Array:
 def _best(profiles: Array, counts: Sequence[int]) -> tuple[tuple[float, ...], NDArray[np.intp]]:
     """The silhouette for each number of clusters, and the labels of the best."""
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.metrics import silhouette_score
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    different = len(np.unique(profiles.round(9), axis=0))
-    if different <= counts[-1]:  # so few that there is nothing to choose from
+    if np.abs(profiles).max() < ROUNDING:  # no city differs in anything
         return (0.0,) * len(counts), np.zeros(len(profiles), dtype=np.intp)
-    with threadpool_limits(1):
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of cities that are equal: there are fewer groups then
         labels = [KMeans(count, n_init=STARTS, random_state=SEED).fit_predict(profiles) for count in counts]
     scores = tuple(float(silhouette_score(profiles, each)) for each in labels)
     return scores, np.asarray(labels[int(np.argmax(scores))], dtype=np.intp)

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
     "commands": {*CORE, *SETTINGS, "kafka_ingest", "processes", "services", "commands"},
     "services": {"services", "processes"},
-    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
+    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "kafka_ingest", "processes", "services"},
     "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
     "settings_cassandra": {"settings_rows"},
