@@ -3,7 +3,7 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo-traffic test check bench bench-distributed backup restore services-up services-down clean environment environment-whole environment-dev
+.PHONY: help run run-distributed demo-traffic test check bench bench-regret bench-distributed backup restore services-up services-down clean environment environment-whole environment-dev
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -29,6 +29,9 @@ check: environment-dev ## format, lint, types and the rules of the architecture;
 
 bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
+	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
 
 bench-distributed: environment-dev ## measure the distributed mode against bare loops (needs Java 17, Maven and wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks.distributed $(ARGS)

@@ -133,6 +133,9 @@ class Learning:
     """The bandit."""
 
     draws: int = number(1_000, "Draws from the posterior behind one set of probabilities.", 100, 100_000)
+    gamma: float = number(
+        1.5, "How much a choice trusts the evidence: 1 as it stands; above, it explores less; below, more.", 0.1, 10
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any, NamedTuple
 
 from fastavro import parse_schema, schemaless_reader
 
+from bandit.avro_read import long_at, optional_bytes_at, optional_long_text_at, optional_text_at, text_at
 from bandit.model import Kind, Policy, Verdict
 
 SCHEMA_PATH = Path(__file__).with_name("banner_event.avsc")
+OLDER_SCHEMAS = ("banner_event_1.avsc",)
+"""Of events written by earlier releases, newest first."""
+MAX_SHARD = 65_535
+"""Journal ids are random 64-bit numbers, far above."""
 
 
 class UndecodableEvent(ValueError):
@@ -39,6 +45,7 @@ class BannerEvent(NamedTuple):
     referrer: str | None = None
     platform: str = ""
     would_be_banner: str | None = None
+    eligible: str | None = None
     unrecognised_city: str | None = None
     shard: int = 0
     journal: int = 0
@@ -60,9 +67,9 @@ _ACCEPTED, _SERVED, _VIEWED = str(Verdict.ACCEPTED), str(Kind.SERVED), str(Kind.
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """The Avro schema, parsed once."""
-    parsed = parse_schema(json.loads(SCHEMA_PATH.read_text("utf-8")))
+def schema(name: str = SCHEMA_PATH.name) -> dict[str, Any]:
+    """The Avro schema in this file, parsed once."""
+    parsed = parse_schema(json.loads(SCHEMA_PATH.with_name(name).read_text("utf-8")))
     assert isinstance(parsed, dict)
     return parsed
 
@@ -72,14 +79,19 @@ def schema() -> dict[str, Any]:
 _KINDS = {str(kind): bytes([2 * number]) for number, kind in enumerate(Kind)}
 _POLICIES = {str(policy): bytes([2 * number]) for number, policy in enumerate(Policy)}
 _VERDICTS = {str(verdict): bytes([2 * number]) for number, verdict in enumerate(Verdict)}
-_SERVED_KIND = _KINDS[str(Kind.SERVED)]
+SERVED_KIND = _KINDS[str(Kind.SERVED)]
+"""For `assemble`."""
 _double = struct.Struct("<d").pack
 _NULL, _PRESENT = b"\0", b"\2"
 
 
 def _long(value: int) -> bytes:
     """Avro's zig-zag variable-length integer."""
-    rest = (value << 1) ^ (value >> 63)
+    return _variable((value << 1) ^ (value >> 63))
+
+
+def _variable(rest: int) -> bytes:
+    """Seven bits a byte, the lowest first, each but the last marked."""
     out = bytearray()
     while rest > 0x7F:
         out.append(rest & 0x7F | 0x80)
@@ -88,36 +100,31 @@ def _long(value: int) -> bytes:
     return bytes(out)
 
 
+_TWO_BYTES = [bytes((n & 127 | 128, n >> 7 | 128)) for n in range(1 << 14)]
+_rest_of = lru_cache(maxsize=4096)(_variable)
 _known_long = lru_cache(maxsize=4096)(_long)
 
 
-def _time(us: int) -> bytes:
-    """_long, unrolled for the eight bytes that every time between 1979 and 2112 takes."""
-    n = us << 1
-    if not 1 << 49 <= n < 1 << 56:
-        return _long(us)
-    return bytes(
-        (
-            n & 127 | 128,
-            n >> 7 & 127 | 128,
-            n >> 14 & 127 | 128,
-            n >> 21 & 127 | 128,
-            n >> 28 & 127 | 128,
-            n >> 35 & 127 | 128,
-            n >> 42 & 127 | 128,
-            n >> 49,
-        )
-    )
+def _growing(value: int) -> bytes:
+    """_long for a number not below 0 that grows slowly, as times and sequences do: most of its bytes are known."""
+    n = value << 1
+    return _TWO_BYTES[n & 16383] + _rest_of(n >> 14) if n > 16383 else _known_long(value)
 
 
 @lru_cache(maxsize=65_536)
-def _text(value: str) -> bytes:
+def text(value: str) -> bytes:
+    """A text field, encoded."""
     encoded = value.encode("utf-8")
     return _long(len(encoded)) + encoded
 
 
+def rest_field(platform: str, would_be_banner: str | None, eligible: str | None) -> bytes:
+    """For `assemble`."""
+    return text(platform) + _optional_text(would_be_banner) + _optional_text(eligible)
+
+
 def _optional_text(value: str | None) -> bytes:
-    return _NULL if value is None else _PRESENT + _text(value)
+    return _NULL if value is None else _PRESENT + text(value)
 
 
 def encode(event: BannerEvent) -> bytes:
@@ -127,79 +134,71 @@ def encode(event: BannerEvent) -> bytes:
 
 def encode_unstamped(event: BannerEvent) -> bytes:
     """All fields but the last three; a `stamper` adds those when the journal knows them."""
-    return Stencil.of(event).fill(
+    return assemble(
+        _KINDS[event.kind],
         event.impression_id,
+        text(event.tenant) + text(event.slot) + text(event.city) + text(event.banner),
+        policy_field(event.policy),
         event.day,
         event.served_at,
         event.received_at,
-        event.verdict,
+        event.propensity,
+        text(event.reason),
+        verdict_field(event.verdict),
         event.customer,
         event.referrer,
+        rest_field(event.platform, event.would_be_banner, event.eligible),
         event.unrecognised_city,
     )
 
 
-class Stencil(NamedTuple):
-    """The encoding of events that agree in everything a choice fixes beforehand; `fill` adds what a request brings."""
+def policy_field(policy: str) -> bytes:
+    """For `assemble`."""
+    return _POLICIES[policy]
 
-    kind: bytes
-    names: bytes
-    """From tenant to policy."""
-    choice: bytes
-    """Propensity and reason."""
-    rest: bytes
-    """Platform and would_be_banner."""
 
-    @classmethod
-    def of(cls, event: BannerEvent) -> "Stencil":
-        """For events like this one."""
-        place = (event.tenant, event.slot, event.city, event.banner)
-        served = cls.served(*place, event.policy, event.propensity, event.reason, event.platform)
-        rest = _text(event.platform) + _optional_text(event.would_be_banner)
-        return served._replace(kind=_KINDS[event.kind], rest=rest)
+def verdict_field(verdict: str) -> bytes:
+    """For `assemble`."""
+    return _VERDICTS[verdict]
 
-    @classmethod
-    def served(
-        cls, tenant: str, slot: str, city: str, banner: str, policy: str, propensity: float, reason: str, platform: str
-    ) -> "Stencil":
-        """For impressions."""
-        return cls(
-            _SERVED_KIND,
-            _text(tenant) + _text(slot) + _text(city) + _text(banner) + _POLICIES[policy],
-            _double(propensity) + _text(reason),
-            _text(platform) + _NULL,
+
+def assemble(
+    kind: bytes,
+    impression_id: bytes,
+    place: bytes,
+    policy: bytes,
+    day: int,
+    served_at: int,
+    received_at: int,
+    propensity: float,
+    reason: bytes,
+    verdict: bytes,
+    customer: bytes | None,
+    referrer: str | None,
+    rest: bytes,
+    unrecognised_city: str | None,
+) -> bytes:
+    """All fields but the last three, those in bytes already encoded: `place` is tenant, slot, city and banner, `rest`
+    platform, would_be_banner and eligible. So a request encodes only what is new about it."""
+    served = _growing(served_at)
+    return b"".join(
+        (
+            kind,
+            impression_id,
+            place,
+            policy,
+            _known_long(day),
+            served,
+            served if received_at == served_at else _growing(received_at),
+            _double(propensity),
+            reason,
+            verdict,
+            _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
+            _NULL if referrer is None else _PRESENT + text(referrer),
+            rest,
+            _NULL if unrecognised_city is None else _PRESENT + text(unrecognised_city),
         )
-
-    def fill(
-        self,
-        impression_id: bytes,
-        day: int,
-        served_at: int,
-        received_at: int,
-        verdict: str,
-        customer: bytes | None,
-        referrer: str | None,
-        unrecognised_city: str | None,
-    ) -> bytes:
-        """All fields but the last three."""
-        kind, names, choice, rest = self
-        served = _time(served_at)
-        return b"".join(
-            (
-                kind,
-                impression_id,
-                names,
-                _known_long(day),
-                served,
-                served if received_at == served_at else _time(received_at),
-                choice,
-                _VERDICTS[verdict],
-                _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
-                _NULL if referrer is None else _PRESENT + _text(referrer),
-                rest,
-                _NULL if unrecognised_city is None else _PRESENT + _text(unrecognised_city),
-            )
-        )
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -208,10 +207,7 @@ def stamper(shard: int, journal: int) -> Callable[[int], bytes]:
     prefix = _long(shard) + _long(journal)
 
     def stamp(sequence: int) -> bytes:
-        n = sequence << 1
-        if 1 << 14 <= n < 1 << 21:  # _long, unrolled for what most sequences take
-            return prefix + bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
-        return prefix + _long(sequence)
+        return prefix + _growing(sequence)
 
     return stamp
 
@@ -231,27 +227,28 @@ def _decode_usual(b: bytes) -> BannerEvent | None:
     A slice beyond the end is short without an error; the position is then beyond the end too, which the last line sees.
     """
     kind = _KIND_OF[b[0]]
-    tenant, at = _text_at(b, 17)
-    slot, at = _text_at(b, at)
-    city, at = _text_at(b, at)
-    banner, at = _text_at(b, at)
+    tenant, at = text_at(b, 17)
+    slot, at = text_at(b, at)
+    city, at = text_at(b, at)
+    banner, at = text_at(b, at)
     policy = _POLICY_OF[b[at]]
-    day, at = _long_at(b, at + 1)
-    served_at, start = _long_at(b, at)
+    day, at = long_at(b, at + 1)
+    served_at, start = long_at(b, at)
     # An impression is received when it is served, and most events are impressions.
     end = start + start - at
-    received_at, at = (served_at, end) if b[at:start] == b[start:end] else _long_at(b, start)
+    received_at, at = (served_at, end) if b[at:start] == b[start:end] else long_at(b, start)
     (propensity,) = _double_at(b, at)
-    reason, at = _text_at(b, at + 8)
+    reason, at = text_at(b, at + 8)
     verdict = _VERDICT_OF[b[at]]
-    customer, at = _optional_bytes_at(b, at + 1)
-    referrer, at = _optional_text_at(b, at)
-    platform, at = _text_at(b, at)
-    would_be, at = _optional_text_at(b, at)
-    unrecognised, at = _optional_text_at(b, at)
-    shard, at = _long_at(b, at)
-    journal, at = _long_at(b, at)
-    sequence, at = _long_at(b, at)
+    customer, at = optional_bytes_at(b, at + 1)
+    referrer, at = optional_text_at(b, at)
+    platform, at = text_at(b, at)
+    would_be, at = optional_text_at(b, at)
+    eligible, at = optional_long_text_at(b, at)
+    unrecognised, at = optional_text_at(b, at)
+    shard, at = long_at(b, at)
+    journal, at = long_at(b, at)
+    sequence, at = long_at(b, at)
     if at != len(b):
         return None
     return BannerEvent(
@@ -272,6 +269,7 @@ def _decode_usual(b: bytes) -> BannerEvent | None:
         referrer,
         platform,
         would_be,
+        eligible,
         unrecognised,
         shard,
         journal,
@@ -285,44 +283,24 @@ _VERDICT_OF = {encoded[0]: name for name, encoded in _VERDICTS.items()}
 _double_at = struct.Struct("<d").unpack_from
 
 
-def _long_at(b: bytes, at: int) -> tuple[int, int]:
-    """The number that starts here, and where it ends. LookupError where there is none of at most 64 bits."""
-    byte = b[at]
-    number, shift = byte & 127, 7
-    while byte > 127:
-        at += 1
-        byte = b[at]
-        number |= (byte & 127) << shift
-        shift += 7
-    if number >> 64:
-        raise LookupError("more than 64 bits: left to the general decoder")
-    return (number >> 1) ^ -(number & 1), at + 1
-
-
-def _text_at(b: bytes, at: int) -> tuple[str, int]:
-    return b[at + 1 : (end := at + 1 + _SHORT[b[at]])].decode(), end
-
-
-def _optional_text_at(b: bytes, at: int) -> tuple[str | None, int]:
-    return _text_at(b, at + 1) if _IS_PRESENT[b[at]] else (None, at + 1)
-
-
-def _optional_bytes_at(b: bytes, at: int) -> tuple[bytes | None, int]:
-    if not _IS_PRESENT[b[at]]:
-        return None, at + 1
-    end = at + 2 + _SHORT[b[at + 1]]
-    return b[at + 2 : end], end
-
-
-_IS_PRESENT = {0: False, 2: True}
-_SHORT = {2 * length: length for length in range(64)}
-"""Lengths that take one byte."""
-
-
 def _decode_any(payload: bytes) -> BannerEvent:
+    """By the current schema, else by an older one: only the right one uses up all bytes, and an event of today that
+    lost its last field would have a shard for its journal."""
+    try:
+        return _decode_as(payload, schema())
+    except UndecodableEvent as error:
+        for name in OLDER_SCHEMAS:
+            with suppress(UndecodableEvent):
+                event = _decode_as(payload, schema(name))
+                if event.journal > MAX_SHARD:
+                    return event
+        raise error
+
+
+def _decode_as(payload: bytes, written_as: dict[str, Any]) -> BannerEvent:
     stream = BytesIO(payload)
     try:
-        fields = schemaless_reader(stream, schema(), None)
+        fields = schemaless_reader(stream, written_as, schema())
     except Exception as error:  # fastavro raises whatever the broken bytes lead it to
         raise UndecodableEvent(f"not a BannerEvent: {error or type(error).__name__}") from error
     if stream.tell() != len(payload):

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
     PINNED = "pinned"
     DEFAULT = "default"
+    SHADOW = "shadow"
 
 
 class Verdict(StrEnum):
@@ -115,6 +116,8 @@ class Slot:
     id: str
     name: str = ""
     enabled: bool = True
+    shadow: bool = False
+    """Shows what the caller or the default says, and logs what would have been chosen."""
     width: int | None = None
     height: int | None = None
     platforms: tuple[str, ...] = ("web",)
@@ -126,6 +129,9 @@ class Slot:
     lookback_days: int = 90
     pinned_banner: str | None = None
     default_banner: str | None = None
+    new_banner_max_share: float = 0.2
+    """Beside known banners none takes more of the learned choices before it has `new_banner_trials` in the slot."""
+    new_banner_trials: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +192,31 @@ class ReferrerRow(NamedTuple):
     served: int
     viewed: int
     clicks: int
+
+
+class SampledRow(NamedTuple):
+    """Accepted impressions of a day for which the same banners competed, and for which this one was drawn."""
+
+    day: int
+    eligible: str
+    """The ids of the banners that could be drawn, with spaces between."""
+    banner: str
+    decisions: int
+    inverse: float
+    """The sum of 1 / propensity."""
+    squares: float
+    """The sum of 1 / propensity^2."""
+    largest: float
+    """The largest 1 / propensity."""
+
+
+class WouldBeRow(NamedTuple):
+    """Accepted impressions of a slot in shadow for which this banner would have been chosen."""
+
+    day: int
+    city: str
+    banner: str
+    decisions: int
 
 
 class ClickRow(NamedTuple):

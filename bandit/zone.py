@@ -41,7 +41,7 @@ class ZoneClock:
     def __init__(self, zone: str) -> None:
         self.zone = zone
         self._day = (0, 0, 0)
-        self._second = (-1, "")
+        self._second = (-1, 0, "")
 
     def day(self, us: int) -> int:
         """Same as day_of(us, zone)."""
@@ -54,13 +54,17 @@ class ZoneClock:
 
     def iso(self, us: int) -> str:
         """Same as iso(us, zone)."""
+        return self.read(us)[1]
+
+    def read(self, us: int) -> tuple[int, str]:
+        """(day(us), iso(us))."""
         second, fraction = divmod(us, SECOND_US)
-        known, form = self._second
+        known, day, form = self._second
         if second != known:
-            text = iso(second * SECOND_US, self.zone)
+            day, text = self.day(us), iso(second * SECOND_US, self.zone)
             form = f"{text[:20]}%06d{text[26:]}"
-            self._second = (second, form)
-        return form % fraction
+            self._second = (second, day, form)
+        return day, form % fraction
 
 
 @cache

@@ -8,17 +8,17 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from bandit.eligibility import Visit, next_change, why_not
-from bandit.event import Stencil
+from bandit.event import policy_field, rest_field, text
 from bandit.model import Banner, Policy, Reason, Slot, Tenant
-from bandit.shares import apply
-from bandit.thompson import cumulative, draw, probabilities
+from bandit.shares import apply, hold_newcomers
+from bandit.thompson import CHOICE_GAMMA, cumulative, draw, probabilities
 from bandit.zone import moment
 from serving.evidence import SlotEvidence
-from serving.token import place
+from serving.token import place, policy_number
 
 FOR_EVER_US = 1 << 62
 GROWTH = 1.02
-"""A cell whose trials grew by more than this factor is stale."""
+"""A cell is stale when the trials of its city, or of the slot it borrows from, grew by more than this factor."""
 _EPOCH = moment(0, "UTC")
 
 
@@ -36,24 +36,61 @@ class SlotKnowledge(Protocol):
     @property
     def rendered(self) -> dict[str, tuple[bytes, bytes]]: ...
 
+    """For whoever answers with it: by banner, what every answer has in common, once there was one."""
 
-class Choice(NamedTuple):
-    """One banner chosen in one way.
 
-    Made anew each time: kept ready, those of some ten thousand cells would fill the processor's caches and then memory.
-    """
+class Way(NamedTuple):
+    """How a banner is chosen, and how events and tokens write that."""
 
-    slot: Slot
-    city: str
-    banner: Banner
     policy: Policy
     reason: Reason
+    event_policy: bytes
+    event_reason: bytes
+    token_policy: int
+
+    @classmethod
+    def of(cls, policy: Policy, reason: Reason) -> "Way":
+        """Written once, for all choices."""
+        return cls(policy, reason, policy_field(policy), text(reason), policy_number(policy))
+
+
+HOLDOUT = Way.of(Policy.HOLDOUT, Reason.HOLDOUT)
+SHADOW = Way.of(Policy.FIXED, Reason.SHADOW)
+WAYS = {
+    Reason.LEARNED: Way.of(Policy.LEARNED, Reason.LEARNED),
+    Reason.PINNED: Way.of(Policy.FIXED, Reason.PINNED),
+    Reason.DEFAULT: Way.of(Policy.FIXED, Reason.DEFAULT),
+}
+"""Of visitors outside the holdout."""
+
+
+class Written(NamedTuple):
+    """What everybody in a cell has in common, as events and tokens write it. By cell and not by choice, since those of
+    some ten thousand cells would fill the processor's caches and then memory."""
+
+    event_place: bytes
+    """Tenant, slot and city."""
+    event_rest: bytes
+    """Platform, no would-be banner, and the eligible ones where they compete."""
+    token_place: bytes
+    city: bytes
+
+    @classmethod
+    def of(cls, tenant: str, slot: str, visit: Visit, eligible: str | None) -> "Written":
+        """For visits of this kind."""
+        names = (tenant, slot, visit.city)
+        event_place = b"".join([text(name) for name in names])
+        return cls(event_place, rest_field(visit.platform, None, eligible), place(*names), visit.city.encode())
+
+
+class Choice(NamedTuple):
+    """One banner chosen in one way."""
+
+    cell: "Cell"
+    banner: Banner
+    way: Way
     propensity: float
-    stencil: Stencil
-    where: bytes
-    """Tenant, slot, city and banner as a token holds them."""
-    rendered: dict[str, tuple[bytes, bytes]]
-    """For whoever answers with it: by banner, what every answer has in common, once there was one."""
+    event_rest: bytes
 
 
 @dataclass(slots=True)
@@ -65,55 +102,75 @@ class Cell:
     banners: tuple[Banner, ...]
     probabilities: list[float]
     cumulative: list[float]
-    reason: Reason
-    policy: Policy
+    way: Way
     """Of a visitor outside the holdout."""
+    written: Written
     is_open: bool
     """Whether the banners compete, so that a holdout makes a difference."""
     valid_until_us: int
     """When a schedule starts or ends and eligibility must be judged again."""
     trials: float
+    """Of its city, as clicks."""
     clicks: float
+    slot_trials: float
     requests: int = 0
     used_us: int = 0
+
+    @property
+    def reason(self) -> Reason:
+        """Why these banners compete."""
+        return self.way.reason
 
     def draw(self, random_number: float) -> Choice:
         """The banner that a uniform draw from [0, 1) falls on."""
         index = draw(self.cumulative, random_number)
-        return self._choice(self.banners[index], self.policy, self.reason, self.probabilities[index])
+        return Choice(self, self.banners[index], self.way, self.probabilities[index], self.written.event_rest)
 
     def draw_for_holdout(self, random_number: float) -> Choice:
         """One of the banners, each with the same probability."""
         count = len(self.banners)
-        banner = self.banners[int(random_number * count)]
-        return self._choice(banner, Policy.HOLDOUT, Reason.HOLDOUT, 1 / count)
+        return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count, self.written.event_rest)
 
-    def _choice(self, banner: Banner, policy: Policy, reason: Reason, propensity: float) -> Choice:
-        knowledge, (city, platform, _) = self.knowledge, self.visit
-        slot = knowledge.slot
-        names = (knowledge.tenant.id, slot.id, city, banner.id)
-        stencil = Stencil.served(*names, policy, propensity, reason, platform)
-        return Choice(slot, city, banner, policy, reason, propensity, stencil, place(*names), knowledge.rendered)
+    def show_in_shadow(self, shown: Banner, random_number: float) -> Choice:
+        """This banner, while the event names the one that a draw falls on, with its probability."""
+        if not self.banners:
+            return Choice(self, shown, SHADOW, 1.0, self.written.event_rest)
+        index = draw(self.cumulative, random_number)
+        eligible = eligible_among(self.banners, self.probabilities) if self.is_open else None
+        rest = rest_field(self.visit.platform, self.banners[index].id, eligible)
+        return Choice(self, shown, SHADOW, self.probabilities[index], rest)
 
     def is_stale(self) -> bool:
-        """Whether its city's evidence moved on enough to compute again."""
-        trials, clicks = evidence_of(self.knowledge.evidence, self.visit.city)
-        return clicks != self.clicks or not self.trials <= trials <= max(self.trials * GROWTH, self.trials + 1)
+        """Whether the evidence of its city or of the slot moved on enough to compute again."""
+        trials, clicks, slot_trials = evidence_of(self.knowledge.evidence, self.visit.city)
+        return clicks != self.clicks or _moved_on(self.trials, trials) or _moved_on(self.slot_trials, slot_trials)
 
 
-def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float]:
-    """All trials and clicks of a city."""
+def _moved_on(known: float, now: float) -> bool:
+    return not known <= now <= max(known * GROWTH, known + 1)
+
+
+def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float, float]:
+    """All trials and clicks of a city, and all trials of the slot."""
     row = evidence.cities[city]
-    return evidence.city_trials[row], evidence.city_clicks[row]
+    return evidence.city_trials[row], evidence.city_clicks[row], evidence.slot_trials
 
 
-def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.Generator, draws: int) -> Cell:
+class Sampler(NamedTuple):
+    """How probabilities are drawn from a posterior; see `bandit.thompson.probabilities`."""
+
+    rng: np.random.Generator
+    draws: int
+    gamma: float
+
+
+def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sampler) -> Cell:
     """Judge eligibility and compute the probabilities."""
     now = moment(now_us, "UTC")
     slot = knowledge.slot
     banners, reason = contenders(slot, knowledge.banners, visit, now)
     evidence = knowledge.evidence
-    chances = _chances(slot, banners, reason, evidence, visit.city, rng, draws)
+    chances = _chances(slot, banners, reason, evidence, visit.city, sampler)
     change = next_change(knowledge.banners, now)
     is_open = reason is Reason.LEARNED
     return Cell(
@@ -122,8 +179,8 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.
         banners,
         chances,
         cumulative(chances) if chances else [],
-        reason,
-        Policy.LEARNED if is_open else Policy.FIXED,
+        WAYS[reason],
+        Written.of(knowledge.tenant.id, slot.id, visit, eligible_among(banners, chances) if is_open else None),
         is_open,
         FOR_EVER_US if change is None else (change - _EPOCH) // timedelta(microseconds=1),
         *evidence_of(evidence, visit.city),
@@ -145,25 +202,35 @@ def contenders(
     return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
 
 
+def eligible_among(banners: tuple[Banner, ...], chances: list[float]) -> str:
+    """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
+    return " ".join(banner.id for banner, chance in zip(banners, chances, strict=True) if chance > 0)
+
+
 def _chances(
     slot: Slot,
     banners: tuple[Banner, ...],
     reason: Reason,
     evidence: SlotEvidence,
     city: str,
-    rng: np.random.Generator,
-    draws: int,
+    sampler: Sampler,
 ) -> list[float]:
     if reason != Reason.LEARNED or len(banners) == 1:
         return [1.0] * len(banners)
     columns = np.array([evidence.banners[banner.id] for banner in banners])
     weights = np.array([banner.weight for banner in banners])
-    learned = probabilities(evidence.posterior.only(columns), evidence.cities[city], rng, weights=weights, draws=draws)
+    rng, draws, gamma = sampler
+    posterior, row = evidence.posterior.only(columns), evidence.cities[city]
     shares = apply(
-        learned,
+        probabilities(posterior, row, rng, weights=weights, draws=draws, gamma=gamma),
         exploration_share=slot.exploration_share,
         min_shares=np.array([banner.min_share for banner in banners]),
-        max_shares=np.array([banner.max_share for banner in banners]),
+        max_shares=hold_newcomers(
+            [banner.max_share for banner in banners],
+            evidence.banner_trials[columns],
+            until_trials=slot.new_banner_trials,
+            share=slot.new_banner_max_share,
+        ),
     )
     return [float(share) for share in shares]
 
@@ -171,17 +238,16 @@ def _chances(
 class CellCache:
     """At most `max_cells` cells; the least recently used tenth goes when it is full."""
 
-    def __init__(self, max_cells: int, rng: np.random.Generator, draws: int) -> None:
+    def __init__(self, max_cells: int, rng: np.random.Generator, draws: int, gamma: float = CHOICE_GAMMA) -> None:
         self._max_cells = max_cells
-        self._rng = rng
-        self._draws = draws
+        self._sampler = Sampler(rng, draws, gamma)
         self._cells: dict[tuple[SlotKnowledge, Visit], Cell] = {}
 
     def get(self, knowledge: SlotKnowledge, visit: Visit, now_us: int) -> Cell:
         """The cell, computed here and now only when there is none that may still be used."""
         cell = self._cells.get((knowledge, visit))
         if cell is None or now_us >= cell.valid_until_us:
-            cell = self._put(compute(knowledge, visit, now_us, self._rng, self._draws))
+            cell = self._put(compute(knowledge, visit, now_us, self._sampler))
         cell.requests += 1
         cell.used_us = now_us
         return cell
@@ -195,7 +261,7 @@ class CellCache:
             if not is_current(cell.knowledge):
                 self._cells.pop(key, None)
             elif time_is_left and cell.is_stale() and (time_is_left := has_time()):
-                fresh = compute(cell.knowledge, cell.visit, now_us, self._rng, self._draws)
+                fresh = compute(cell.knowledge, cell.visit, now_us, self._sampler)
                 fresh.used_us = cell.used_us
                 self._put(fresh)
             else:

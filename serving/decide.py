@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
-from bandit.event import stamper
-from bandit.model import OTHER, Verdict
+from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
+from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
-from serving.token import CUSTOMER_BYTES, impression_id, sign_parts
+from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
 _ACCEPTED = Verdict.ACCEPTED
+_ACCEPTED_FIELD = verdict_field(_ACCEPTED)
 _TWO_TO_64 = float(1 << 64)
 
 
@@ -30,15 +31,28 @@ class UnknownName(LookupError):
 
 
 class Ask(NamedTuple):
-    """What a storefront asks: one banner for one visitor."""
+    """What a storefront asks about one kind of visit, in its words."""
 
     tenant: str
     slot: str
     city: str | None = None
     platform: str | None = None
     segment: str | None = None
-    customer_id: str | None = None
     referrer_id: str | None = None
+    banner: str | None = None
+    """What the caller shows, where the slot is in shadow."""
+
+
+class Question(NamedTuple):
+    """The same in ours; good for as long as the configuration is."""
+
+    view: SlotView
+    visit: Visit
+    referrer: str | None
+    unrecognised_city: str | None
+    """The name of a city that is not configured."""
+    shown: Banner | None = None
+    """What is shown in shadow, if anything."""
 
 
 class Decision(NamedTuple):
@@ -69,11 +83,12 @@ class Decider:
         self._snapshot = snapshot
         self._journal = journal
         self._keyring = keyring
+        self._sign = Signer(keyring).sign
         self._judge = judge
-        self._rng = rng
+        self._random, self._random_bits = rng.random, rng.getrandbits
         self._clock = clock
 
-    def find(self, ask: Ask) -> tuple[SlotView, Visit]:
+    def understand(self, ask: Ask) -> Question:
         """The slot and the kind of visit. Raises UnknownName."""
         view = self._snapshot.view(ask.tenant, ask.slot)
         if view is None:
@@ -82,45 +97,56 @@ class Decider:
         if platform not in view.slot.platforms:
             raise UnknownName("platform", f"the slot is on: {', '.join(view.slot.platforms)}")
         segment = ask.segment if ask.segment in view.tenant.segments else None
-        return view, Visit(recognise(ask.city, view.known_cities), platform, segment)
+        city = recognise(ask.city, view.known_cities)
+        unrecognised = ask.city if city == OTHER else None
+        shown = _shown_in_shadow(view, ask.banner) if view.slot.shadow else None
+        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised, shown)
 
-    def decide(self, ask: Ask, visitor: Visitor) -> Decision | None:
-        """Choose and record; None when nothing may be shown. Raises UnknownName."""
-        view, visit = self.find(ask)
+    def decide(self, question: Question, customer_id: str | None, visitor: Visitor) -> Decision | None:
+        """Choose and record; None when nothing may be shown."""
+        view, visit, referrer, unrecognised, shown = question
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
-        if not cell.banners:
+        if not (shown if view.slot.shadow else cell.banners):
             return None
-        customer_id, digest, customer = ask.customer_id, None, None
+        digest, customer, tenant = None, None, view.tenant.id
         if customer_id is not None:
-            digest = customer_digest(self._keyring.customer_key, ask.tenant, customer_id)
+            digest = customer_digest(self._keyring.customer_key, tenant, customer_id)
             customer = digest[:CUSTOMER_BYTES]
-        choice = self._choose(cell, view.slot.holdout_share, digest)
-        verdict = self._judge.served(ask.tenant, visitor, now_us)
-        impression, day = impression_id(now_us, self._rng.getrandbits(64)), view.clock.day(now_us)
-        partitions = self._snapshot.partitions
-        shard = 0 if partitions == 1 else shard_of(ask.tenant, ask.slot, visit.city, partitions)
-        unrecognised = ask.city if visit.city == OTHER else None
-        recorded = self._record(
-            shard,
-            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised),
-        )
-        token = sign_parts(
+        if shown is None:
+            choice = self._choose(cell, view.slot.holdout_share, digest)
+        else:
+            choice = cell.show_in_shadow(shown, self._random())
+        _, banner, way, propensity, event_rest = choice
+        event_place, _, token_place, _ = cell.written
+        is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
+        impression = impression_id(now_us, self._random_bits(64))
+        day, served_at = view.clock.read(now_us)
+        body = assemble(
+            SERVED_KIND,
             impression,
+            event_place + text(banner.id),
+            way.event_policy,
             day,
-            shard,
-            choice.policy,
-            recorded and verdict is _ACCEPTED,
-            choice.propensity,
+            now_us,
+            now_us,
+            propensity,
+            way.event_reason,
+            _ACCEPTED_FIELD if is_accepted else verdict_field(verdict),
             customer,
-            choice.where,
-            ask.referrer_id,
-            self._keyring,
+            referrer,
+            event_rest,
+            unrecognised,
         )
-        return Decision(choice, token, recorded, view.clock.iso(now_us))
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
+        recorded = self._record(shard, body)
+        where, counted = token_place + name(banner.id), recorded and is_accepted
+        token = self._sign(impression, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
+        return Decision(choice, token, recorded, served_at)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
-        random_number = self._rng.random
+        random_number = self._random
         if holdout_share and cell.is_open:
             unit = random_number() if digest is None else holdout_unit(digest)
             if unit < holdout_share:
@@ -134,6 +160,14 @@ class Decider:
         except JournalRefused:
             return False
         return True
+
+
+def _shown_in_shadow(view: SlotView, named: str | None) -> Banner | None:
+    """The caller's banner, whatever the rules say, else the slot's default. Raises UnknownName."""
+    by_id = {banner.id: banner for banner in view.banners}
+    if named is not None and named not in by_id:
+        raise UnknownName("banner", f"slot {view.slot.id} has no banner {named}; in shadow you name one it has")
+    return by_id.get(named or view.slot.default_banner or "") if view.slot.enabled else None
 
 
 def holdout_unit(digest: bytes) -> float:

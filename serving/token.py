@@ -21,6 +21,7 @@ MAX_LENGTH = 320
 MAC_BYTES = 16
 CUSTOMER_BYTES = 8
 _HEAD = struct.Struct(">BBB16siHd8s")
+_pack_head = _HEAD.pack
 _POLICIES = tuple(str(policy) for policy in Policy)
 _POLICY_NUMBERS = {policy: number for number, policy in enumerate(_POLICIES)}
 _COUNTED, _HAS_CUSTOMER = 4, 8
@@ -61,44 +62,58 @@ def impression_id(served_at: int, random_bits: int) -> bytes:
 
 def place(*names: str) -> bytes:
     """The names of a token, each behind its length."""
-    return b"".join([_name(name) for name in names])
+    return b"".join([name(one) for one in names])
 
 
 @lru_cache(maxsize=65_536)
-def _name(name: str) -> bytes:
-    encoded = name.encode("ascii")
+def name(text: str) -> bytes:
+    """One name behind its length."""
+    encoded = text.encode("ascii")
     return bytes([len(encoded)]) + encoded
 
 
 def sign(token: Token, keyring: Keyring) -> str:
     """The token as text, signed with the keyring's signing key."""
     (impression, day, shard, policy, counted, propensity, customer, *names, referrer) = token
-    where = place(*names)
-    text = sign_parts(impression, day, shard, policy, counted, propensity, customer, where, referrer, keyring)
-    return text.decode("ascii")
+    signer, number, where = Signer(keyring), policy_number(policy), place(*names)
+    return signer.sign(impression, day, shard, number, counted, propensity, customer, where, referrer).decode("ascii")
 
 
-def sign_parts(
-    impression: bytes,
-    day: int,
-    shard: int,
-    policy: str,
-    counted: bool,
-    propensity: float,
-    customer: bytes | None,
-    where: bytes,
-    referrer: str | None,
-    keyring: Keyring,
-) -> bytes:
-    """Like sign, in ASCII, with tenant, slot, city and banner given as `place` encodes them."""
-    flags = _POLICY_NUMBERS[policy] | (_COUNTED if counted else 0)
-    if customer is not None:
-        flags |= _HAS_CUSTOMER
-    key_id = keyring.signing_key
-    head = _HEAD.pack(VERSION, key_id, flags, impression, day, shard, propensity, customer or _NO_CUSTOMER)
-    body = head + where + _name(referrer or "")
-    signed = body + mac(keyring.token_keys[key_id], body)
-    return binascii.b2a_base64(signed, newline=False).translate(_URL_SAFE, b"=")
+def policy_number(policy: str) -> int:
+    """As a token holds it."""
+    return _POLICY_NUMBERS[policy]
+
+
+class Signer:
+    """The signing key of a keyring, ready to sign."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        self._key_id = keyring.signing_key
+        self._copy = _keyed(keyring.token_keys[keyring.signing_key]).copy
+
+    def sign(
+        self,
+        impression: bytes,
+        day: int,
+        shard: int,
+        policy: int,
+        counted: bool,
+        propensity: float,
+        customer: bytes | None,
+        where: bytes,
+        referrer: str | None,
+    ) -> bytes:
+        """Like `sign`, in ASCII; `policy` is a policy_number, and `where` the `place` of tenant, slot, city, banner."""
+        flags = policy | _COUNTED if counted else policy
+        if customer is None:
+            customer = _NO_CUSTOMER
+        else:
+            flags |= _HAS_CUSTOMER
+        head = _pack_head(VERSION, self._key_id, flags, impression, day, shard, propensity, customer)
+        body = head + where + (b"\0" if referrer is None else name(referrer))
+        state = self._copy()
+        state.update(body)
+        return binascii.b2a_base64(body + state.digest(), newline=False).translate(_URL_SAFE, b"=")
 
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")

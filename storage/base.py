@@ -5,9 +5,10 @@ Every method that touches one tenant's data takes `tenant` first. Absent is `Non
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
@@ -15,9 +16,11 @@ from bandit.model import (
     Configuration,
     CountRow,
     ReferrerRow,
+    SampledRow,
     Seed,
     Slot,
     Tenant,
+    WouldBeRow,
 )
 
 
@@ -188,3 +191,19 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections; the store is not used again."""
+
+
+class DecisionRecords(ABC):
+    """What was drawn, and from what: kept beside the counts by stores that see every raw event."""
+
+    @abstractmethod
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """Accepted impressions of these days for which banners competed, the ones in shadow included."""
+
+    @abstractmethod
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        """Accepted impressions of these days that were served in shadow."""
+
+    @abstractmethod
+    def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
+        """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""

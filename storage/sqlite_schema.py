@@ -64,7 +64,18 @@ VERSION_1 = (
         PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1,)
+VERSION_2 = (
+    # What was drawn where the same banners competed; `largest` is the largest 1 / propensity.
+    """CREATE TABLE sampled (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, eligible TEXT NOT NULL,
+        banner TEXT NOT NULL, decisions INTEGER NOT NULL, inverse REAL NOT NULL, squares REAL NOT NULL,
+        largest REAL NOT NULL, PRIMARY KEY (tenant, slot, day, eligible, banner)) WITHOUT ROWID""",
+    # What would have been drawn in shadow.
+    """CREATE TABLE would_be (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, city TEXT NOT NULL,
+        banner TEXT NOT NULL, decisions INTEGER NOT NULL,
+        PRIMARY KEY (tenant, slot, day, city, banner)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

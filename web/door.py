@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from bandit.model import ApiKey, Configuration, Kind, Role
+from bandit.model import ApiKey, Kind, Role
 from serving.decide import Ask, Decider, Decision, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
@@ -24,8 +24,10 @@ from web import json_guard
 from web.errors import ApiError
 from web.hot_answer import render
 from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, address, json_response, read_body, refusal
+from web.known_calls import KnownCall, KnownCalls
 from web.metrics import Metrics
-from web.parameters import BANNER, EVENT, FEEDBACK, event_list, parse_body, parse_query
+from web.origins import Origins
+from web.parameters import BANNER, EVENT, FEEDBACK, OF_VISITORS, event_list, parse_body, parse_query, split_customer
 from web.visitors import Visitors, is_prefetch
 
 log = logging.getLogger(__name__)
@@ -40,8 +42,10 @@ METHODS = {
 RETRY_AFTER_SECONDS = 5
 _WHOLE_PATHS = frozenset(METHODS) - {"/go"}
 # Looking up a member of an enum costs as much as a dictionary in Python 3.11, hence names for those of the hot calls.
+_SERVE = Role.SERVE
 _MAY_ASK = (Role.SERVE, Role.SERVER)
 _MAY_EXPLAIN = (Role.READ, Role.ADMIN)
+_NO_FIELDS: dict[str, str] = {}
 _KINDS = {"click": Kind.CLICKED, "view": Kind.VIEWED, "/click": Kind.CLICKED, "/view": Kind.VIEWED}
 _STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -63,15 +67,21 @@ class Door:
     def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
         self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
         self._known_keys = KnownKeys()
+        self._known_calls = KnownCalls()
         self._public_url = orjson.dumps(public_url.rstrip("/"))[1:-1]
         self._city_header = "HTTP_" + city_header.upper().replace("-", "_") if city_header else ""
-        self._origins: tuple[Configuration | None, frozenset[str]] = (None, frozenset())
-        self._calls: dict[str, Callable[[Request], Response]] = {
+        self._origins = Origins(lambda: self._snapshot.configuration)
+        calls = {
             "/banner": self._banner,
             "/click": self._one_event,
             "/view": self._one_event,
             "/events": self._events,
             "/go": self._go,
+        }
+        self._calls: dict[tuple[str, str], Callable[[Request], Response]] = {
+            (call, method): _options if method == "OPTIONS" else calls[call]
+            for call, methods in METHODS.items()
+            for method in methods
         }
 
     @staticmethod
@@ -88,32 +98,38 @@ class Door:
     def answer(self, request: Request) -> Response:
         """Answer a hot call; every error comes back as a response."""
         started = time.perf_counter()
-        call = request.path if request.path in _WHOLE_PATHS else "/go"
+        call = _call(request.path)
         try:
-            response = self._dispatch(call, request)
+            response = self._calls.get((call, request.method), _refuse_method)(request)
         except ApiError as error:
             response = refusal(error)
         except Exception:
             log.exception("%s %s failed", request.method, call)
             response = refusal(ApiError(500, "internal", "something went wrong here; the log says what"))
         if "HTTP_ORIGIN" in request.environ:
-            self._allow_origin(request, response)
+            self._origins.allow(request.environ["HTTP_ORIGIN"], response)
         if self._metrics.answered(call, response.status):
             self._metrics.took(call, time.perf_counter() - started)
         return response
 
-    def _dispatch(self, call: str, request: Request) -> Response:
-        methods = METHODS[call]
-        if request.method not in methods:
-            allowed = ", ".join(methods)
-            raise ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),))
-        if request.method == "OPTIONS":
-            return Response(204, [NO_STORE, ("Allow", ", ".join(methods))], b"")
-        return self._calls[call](request)
-
     # --- GET /banner ---
 
     def _banner(self, request: Request) -> Response:
+        apart = split_customer(request.query)
+        known = None
+        if apart is not None:
+            recurring, customer = apart
+            known = self._known_calls.find(request.environ, recurring, self._snapshot.configuration)
+        if known is None:
+            return self._new_banner(request, apart)
+        key, question, visitor = known
+        self._check_origin(request, key)
+        if visitor is None:
+            visitor = self._visitors.of(request.environ, key, _NO_FIELDS)
+        return self._decided(request, self._decider.decide(question, customer or None, visitor))
+
+    def _new_banner(self, request: Request, apart: tuple[str, str] | None) -> Response:
+        configuration = self._snapshot.configuration
         fields = parse_query(request.query, BANNER)
         key = self._key(request, fields.get("key"))
         if key is None:
@@ -129,16 +145,20 @@ class Door:
             fields.get("city") or self._city_from_proxy(request),
             fields.get("platform"),
             fields.get("segment"),
-            fields.get("customer_id"),
             fields.get("referrer_id"),
+            fields.get("banner"),
         )
         try:
             if explain:
                 return json_response(200, self._explainer.explain(ask))
-            decision = self._decider.decide(ask, self._visitors.of(request.environ, key, fields))
+            question = self._decider.understand(ask)
         except UnknownName as error:
             raise ApiError(404, "unknown", str(error), error.field) from None
-        return self._decided(request, decision)
+        visitor = self._visitors.of(request.environ, key, fields)
+        if apart is not None and not self._city_header and fields.keys().isdisjoint(OF_VISITORS):
+            call = KnownCall(key, question, None if visitor.in_person else visitor)
+            self._known_calls.keep(request.environ, apart[0], configuration, call)
+        return self._decided(request, self._decider.decide(question, fields.get("customer_id"), visitor))
 
     def _decided(self, request: Request, decision: Decision | None) -> Response:
         if decision is None:
@@ -256,35 +276,22 @@ class Door:
 
     def _check_origin(self, request: Request, key: ApiKey) -> None:
         origin = request.environ.get("HTTP_ORIGIN")
-        if origin is None or key.role is not Role.SERVE or key.tenant is None:
-            return
-        configuration = self._snapshot.configuration
-        # The tenant may have been removed since its key was looked up.
-        tenant = configuration.tenants.get(key.tenant) if configuration else None
-        if origin != self._base(request).decode() and (tenant is None or origin not in tenant.origins):
-            raise ApiError(403, "origin", "pages of this origin may not use the key; add it to the tenant's origins")
+        if origin is not None and key.role is _SERVE and origin != self._base(request).decode():
+            self._origins.check(origin, key)
 
-    def _allow_origin(self, request: Request, response: Response) -> None:
-        """CORS: any tenant's origin may read the answer; what it may do was decided by its key or token."""
-        origin = request.environ["HTTP_ORIGIN"]
-        response.headers.append(("Vary", "Origin"))
-        if origin in self._known_origins():
-            response.headers += [
-                ("Access-Control-Allow-Origin", origin),
-                ("Access-Control-Allow-Methods", "GET, POST, OPTIONS"),
-                ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
-                ("Access-Control-Max-Age", "600"),
-            ]
 
-    def _known_origins(self) -> frozenset[str]:
-        """Those of all tenants, collected once for each configuration."""
-        configuration = self._snapshot.configuration
-        collected_from, origins = self._origins
-        if configuration is not collected_from:
-            tenants = configuration.tenants.values() if configuration else ()
-            origins = frozenset(origin for tenant in tenants for origin in tenant.origins)
-            self._origins = configuration, origins
-        return origins
+def _call(path: str) -> str:
+    """The call behind a path that `Door.handles`."""
+    return path if path in _WHOLE_PATHS else "/go"
+
+
+def _refuse_method(request: Request) -> Response:
+    allowed = ", ".join(METHODS[_call(request.path)])
+    raise ApiError(405, "method", f"this takes {allowed}", headers=(("Allow", allowed),))
+
+
+def _options(request: Request) -> Response:
+    return Response(204, [NO_STORE, ("Allow", ", ".join(METHODS[_call(request.path)]))], b"")
 
 
 def _not_ready() -> ApiError:

@@ -2,14 +2,16 @@
 
 import orjson
 
-from serving.cells import Choice
+from bandit.model import Banner
+from serving.cells import SlotKnowledge
 from serving.decide import Decision
 
 
 def render(decision: Decision, base: bytes) -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    head, tail = choice.rendered.get(choice.banner.id) or _known_parts(choice)
+    cell, banner, (policy, reason, *_), propensity, _ = choice
+    head, tail = cell.knowledge.rendered.get(banner.id) or _known_parts(cell.knowledge, banner)
     return (
         b'%b%b%b,"city":"%b","policy":"%b","reason":"%b","propensity":%a,'
         b'"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}'
@@ -17,10 +19,10 @@ def render(decision: Decision, base: bytes) -> bytes:
         head,
         base if head else b"",
         tail,
-        choice.city.encode(),
-        choice.policy.encode(),
-        choice.reason.encode(),
-        choice.propensity,
+        cell.written.city,
+        policy.encode(),
+        reason.encode(),
+        propensity,
         base,
         token,
         token,
@@ -29,12 +31,12 @@ def render(decision: Decision, base: bytes) -> bytes:
     )
 
 
-def _known_parts(choice: Choice) -> tuple[bytes, bytes]:
+def _known_parts(knowledge: SlotKnowledge, banner: Banner) -> tuple[bytes, bytes]:
     """What is the same for every answer with a banner, cut where `base` goes: first if not at all.
 
     Kept without `base`, which is whatever a stranger sends as Host.
     """
-    banner, slot = choice.banner, choice.slot
+    slot = knowledge.slot
     place = {"banner": banner.id, "slot": slot.id}
     rest = {
         "landing_url": banner.landing_url,
@@ -46,5 +48,5 @@ def _known_parts(choice: Choice) -> tuple[bytes, bytes]:
     after = orjson.dumps(banner.image_url)[1:] + b"," + orjson.dumps(rest)[1:-1]
     # A picture of our own store is kept without host.
     parts = (before, after) if banner.image_url.startswith("/") else (b"", before + after)
-    choice.rendered[banner.id] = parts
+    knowledge.rendered[banner.id] = parts
     return parts

@@ -7,6 +7,7 @@ the same moment is neither lost nor counted twice.
 import fcntl
 import os
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
@@ -64,7 +65,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS,
             registry=registry,
         )
-        self._answered: dict[tuple[str, int], int] = {}
+        self._answered: dict[tuple[str, int], int] = defaultdict(int)
         self._happened: dict[str, int] = {}
         self._published: dict[Any, int] = {}
         """What of them /metrics knows; under the lock."""
@@ -86,10 +87,9 @@ class Metrics:
 
     def answered(self, call: str, status: int) -> bool:
         """Count a hot call; True when this one should be timed next."""
-        key = (call, status)
-        count = self._answered.get(key, 0) + 1
-        self._answered[key] = count
-        return count % SAMPLE_EVERY == 0
+        key = call, status
+        self._answered[key] += 1
+        return self._answered[key] % SAMPLE_EVERY == 0
 
     def took(self, call: str, seconds: float) -> None:
         """Record a timed call."""

@@ -88,11 +88,13 @@ BANNER = Table(
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
     Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
     Parameter("segment", ID, "One of the tenant's visitor segments.", recurs=True),
+    Parameter("banner", ID, "What you show; only a slot in shadow looks at it, and shows it.", recurs=True),
     USER_AGENT,
     CLIENT_IP,
     Parameter("explain", FLAG, "1 with a read key: show how the choice is made, choose and record nothing."),
     Parameter("key", _text(128), "A serve key; every other key goes into the Authorization header."),
 )
+OF_VISITORS = (USER_AGENT.name, CLIENT_IP.name)
 FEEDBACK = Table(TOKEN, USER_AGENT, CLIENT_IP)
 EVENT = Table(Parameter("kind", KIND, "What happened.", required=True), *FEEDBACK.values())
 
@@ -109,6 +111,23 @@ def parse_query(query: str, table: Table) -> dict[str, str]:
             values[name] = value
     _check_required(values, table)
     return values
+
+
+def split_customer(query: str) -> tuple[str, str] | None:
+    """A query of BANNER without its customer, and the customer; None where that takes a closer look."""
+    before, found, after = query.partition(_CUSTOMER)
+    if not found:
+        return query, ""
+    value, _, rest = after.partition("&")
+    if before[-1:] not in _STARTS or not _is_plain(value):
+        return None
+    return before + rest, value
+
+
+_STARTS = ("", "&")
+_CUSTOMER = "customer_id="
+_is_plain = re.compile(r"[A-Za-z0-9._~-]{0,128}").fullmatch
+"""Values that mean what they are, and are right."""
 
 
 def _parse_pair(pair: str, table: Table) -> tuple[str, str]:

@@ -58,6 +58,8 @@ class Row(Answer):
     ctr_low: float = Field(description="The 95 % interval of the click rate.")
     ctr_high: float
     share: float | None = Field(description="Of the trials of all rows.")
+    value: float = Field(description="The clicks, each times the weight its banner has now.")
+    value_per_trial: float | None
 
 
 class BannerRow(Row):
@@ -65,6 +67,13 @@ class BannerRow(Row):
 
     banner: str
     p_best: float | None = Field(description="The chance that it is worth the most; null for one that cannot compete.")
+    estimate: float | None = Field(
+        description="Its expected click rate now: of the counts, faded by age, and of what they borrow from the slot's "
+        "other cities (where one is asked for) and banners."
+    )
+    estimate_low: float | None = Field(description="The 95 % interval of that rate.")
+    estimate_high: float | None
+    borrowed_trials: float | None = Field(description="How many more trials it would need to be known as well alone.")
 
 
 class CityRow(Row):
@@ -128,26 +137,6 @@ class ReferrerReport(Report):
     """By referrer."""
 
     rows: list[ReferrerRow]
-
-
-class Measured(Answer):
-    """What one side did."""
-
-    trials: int
-    clicks: int
-    ctr: float | None
-
-
-class LiftReport(Report):
-    """How much better the learned choice does than the holdout."""
-
-    learned: Measured
-    holdout: Measured
-    lift: float | None = Field(description="0.25 is a quarter more clicks per trial; null without trials on a side.")
-    low: float | None
-    high: float | None
-    confidence: float
-    conclusive: bool
 
 
 class ClickFull(Answer):

@@ -14,6 +14,7 @@ from serving.snapshot import Snapshot
 from serving.verdict import Judge
 from storage import drain_status
 from storage.journal import Journal, JournalFull, JournalRefused
+from storage.sample_ratio_watch import read_alarms
 from web.door import Door, Services
 from web.metrics import Metrics
 from web.visitors import Visitors
@@ -102,6 +103,10 @@ class Worker:
             "banner_drain_delivered_total": ("Records the store has taken or refused.", drain.delivered),
             "banner_dead_letters_total": ("Records the store refused for good.", drain.dead_letters),
             "banner_journal_lost_bytes_total": ("Damaged journal bytes that were skipped.", drain.lost_bytes),
+            "banner_sample_ratio_alarms": (
+                "Banners that were not drawn as often as their propensities say; GET /reports/sampling.",
+                len(read_alarms(self._journal_directory)),
+            ),
             "banner_snapshot_age_seconds": ("Since this worker last read the store.", age),
             "banner_evidence_lag_seconds": (
                 "How long the slot in use that waits longest has waited for this worker to read its evidence.",

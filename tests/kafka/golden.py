@@ -27,6 +27,6 @@ EVENTS: dict[str, BannerEvent] = {
 
 
 def messages() -> dict[str, bytes]:
-    """By the name of the event."""
+    """By `<number of the shipped schema>/<name of the event>`."""
     lines = Path(__file__).with_name("golden_messages.txt").read_text("ascii").splitlines()
     return {name: bytes.fromhex(text) for name, text in map(str.split, lines)}

@@ -66,6 +66,15 @@ def test_counts_by_banner_have_the_chance_to_be_best(measured: Side) -> None:
     assert [row["banner"] for row in only] == ["b2"]
 
 
+def test_counts_by_banner_show_own_evidence_what_is_borrowed_and_the_interval_of_both(measured: Side) -> None:
+    for city, own in (("pune", 2), ("new-delhi", 0)):
+        by_banner = rows(measured, f"/reports/banner?slot=home&to=2026-02-02&city={city}", "banner")
+        assert sum(row["trials"] for row in by_banner.values()) == own
+        for row in by_banner.values():
+            assert 0 <= row["estimate_low"] < row["estimate"] < row["estimate_high"] <= 1
+            assert row["borrowed_trials"] > 0
+
+
 def test_counts_can_be_narrowed(measured: Side) -> None:
     assert set(rows(measured, "/reports/city?slot=home&to=2026-02-02&city=_other", "city")) == {"_other"}
     assert rows(measured, "/reports/policy?slot=home&to=2026-02-02", "policy")["learned"]["served"] == 5
@@ -89,8 +98,23 @@ def test_a_slot_that_counts_views_reports_views_as_trials(measured: Side) -> Non
 def test_lift_compares_the_learned_choice_with_the_holdout(measured: Side) -> None:
     lift = measured.get("/reports/lift?slot=home&to=2026-02-02", "read")
     assert lift["learned"]["trials"] == 5 and lift["learned"]["clicks"] == 2
-    assert lift["holdout"] == {"trials": 0, "clicks": 0, "ctr": None}
+    assert lift["holdout"] == {"trials": 0, "clicks": 0, "value": 0, "ctr": None, "value_per_trial": None}
     assert (lift["lift"], lift["low"], lift["conclusive"], lift["confidence"]) == (None, None, False, 0.95)
+    assert lift["value"] == {name: lift[name] for name in ("lift", "low", "high", "conclusive", "further_trials")}
+
+
+def test_lift_can_be_measured_over_one_banner_of_the_slot(measured: Side) -> None:
+    assert measured.get("/reports/lift?slot=home&banner=b2", "read")["over"] == "b2"
+    measured.refused(404, "banner", "GET", "/reports/lift?slot=home&banner=b9", "read")
+
+
+def test_reports_show_what_the_clicks_are_worth(measured: Side) -> None:
+    for banner in ("b1", "b2", "b3"):
+        measured.call("PATCH", f"/admin/slots/home/banners/{banner}", json={"weight": 2.5})
+    pune = rows(measured, "/reports/city?slot=home&to=2026-02-02", "city")["pune"]
+    assert (pune["clicks"], pune["value"], pune["value_per_trial"]) == (2, 5.0, 2.5)
+    assert rows(measured, "/reports/referrer?slot=home", "referrer")["mail"]["value"] == 5.0
+    assert measured.get("/reports/lift?slot=home&to=2026-02-02", "read")["learned"]["value"] == 5.0
 
 
 def test_clicks_show_both_times_with_the_tenants_offset(measured: Side) -> None:
