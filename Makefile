@@ -3,7 +3,8 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run run-distributed demo-traffic test check bench bench-regret bench-distributed backup restore services-up services-down clean environment environment-whole environment-dev
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
+.PHONY: environment environment-dev environment-whole
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'

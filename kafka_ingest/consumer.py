@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 
 from kafka_ingest.opening import options
 from processes import lifeline, log
-from processes.supervisor import PARENT_VARIABLE
 from settings import Settings, SettingsError, load
 from storage.base import MissingPackage
 from storage.opening import cassandra_options
@@ -28,8 +27,8 @@ from storage.opening import cassandra_options
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     given = _parser().parse_args(arguments)
-    if PARENT_VARIABLE in environ:
-        lifeline.die_with(int(environ[PARENT_VARIABLE]))
+    if lifeline.PARENT_VARIABLE in environ:
+        lifeline.die_with(int(environ[lifeline.PARENT_VARIABLE]))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -28,6 +28,7 @@ def test_counting_pauses_while_cassandra_is_away_and_nobody_loses_a_place_in_the
     consumers = [one.consumer() for _ in range(2)]
     write(one, traffic, 1_000)
     one.wait_until_counted(1_000)
+    wait_until(lambda: all(consumer.metric("position") for consumer in consumers), "shared", 120)
     processes = [consumer.pid for consumer in consumers]
     cassandra.freeze(0)
     try:
