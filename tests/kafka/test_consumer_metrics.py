@@ -3,8 +3,18 @@
 import urllib.error
 import urllib.request
 
+import pytest
+from prometheus_client import values
+
 from kafka_ingest.consumer_metrics import NO_PROGRESS_SECONDS, ConsumerMetrics, serve
 from tests.service_process import free_port
+
+
+@pytest.fixture(autouse=True)
+def process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a consumer has. The web worker of another test may have made this one add its numbers to files of several."""
+    monkeypatch.delenv("PROMETHEUS_MULTIPROC_DIR", raising=False)
+    monkeypatch.setattr(values, "ValueClass", values.MutexValue)
 
 
 def test_a_consumer_that_polls_and_gets_nowhere_is_unhealthy() -> None:
