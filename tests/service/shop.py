@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 
 from bandit.model import Banner, Role, Slot, Tenant
 from serving.keys import new_key
-from storage.drain_status import backlog_bytes
-from storage.sqlite import SqliteStore
+from storage.base import Store
 from tests.http_client import Answer
 from tests.service_process import Service
 
@@ -26,10 +25,10 @@ class Shop:
         self.service = service
         self.tenant = tenant
         self.keys: dict[str, str] = {}
-        self._configure(SqliteStore(service.store_path))
+        self._configure(service.open_store())
         service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
-    def _configure(self, store: SqliteStore) -> None:
+    def _configure(self, store: Store) -> None:
         store.put_tenant(self.tenant, Tenant(self.tenant, cities=dict.fromkeys(CITIES, ())))
         for slot in SLOTS:
             store.put_slot(self.tenant, Slot(slot, half_life_days=None))
@@ -78,6 +77,5 @@ class Shop:
         return answer.status, answer.json["state"]
 
     def settle(self) -> None:
-        """Wait until everything journaled has been delivered."""
-        journal = self.service.data / "journal"
-        self.service.wait_until(lambda: backlog_bytes(journal) == 0, "drained", 60)
+        """Wait until everything journaled has been counted."""
+        self.service.settle()
