@@ -3,10 +3,11 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean environment environment-dev run-distributed environment-whole
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
+.PHONY: environment environment-dev environment-whole
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
 	@$(PYTHON_IN_VENV) -m commands.demo
@@ -32,6 +33,9 @@ bench: environment-dev ## measure speed and memory against a bare Flask hello-wo
 
 bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
 	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
+
+bench-distributed: environment-dev ## measure the distributed mode against bare loops (needs Java 17, Maven and wrk)
+	@$(PYTHON_IN_VENV) -m benchmarks.distributed $(ARGS)
 
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)

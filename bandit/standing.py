@@ -71,11 +71,16 @@ def standing(
     weights: Mapping[str, float],
 ) -> Standing:
     """From counts; `weights` names the banners that compete, and what a click on each is worth."""
+    fading = (today, half_life_days, lookback_days)
+    _, trials, clicks = evidence_by_city(rows, trial, fading, list(weights))
+    return standing_of(trials, clicks, weights)
+
+
+def standing_of(trials: Array, clicks: Array, weights: Mapping[str, float]) -> Standing:
+    """From faded evidence, (cities, banners) each, at least one city; `weights` names the banners in their order."""
     if not weights:
         return Standing(State.EXPLORING, (), (), None)
-    fading = (today, half_life_days, lookback_days)
-    _, *matrices = evidence_by_city(rows, trial, fading, list(weights))
-    trials, clicks = _largest(*matrices)
+    trials, clicks = _largest(trials, clicks)
     value = np.array(list(weights.values()))
     shares = _traffic(trials)
     draws = value * slot_draws(fit(trials, clicks), shares, np.random.default_rng(SEED), DRAWS)

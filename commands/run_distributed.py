@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from commands import demo
+from kafka_ingest.epoch_making import create, publish
 from kafka_ingest.epoch_topic import CannotCount, check_topic
-from kafka_ingest.epochs import create, publish
 from kafka_ingest.opening import cassandra_session, options
 from kafka_ingest.topic_making import make_topics
 from kafka_ingest.topics import wanted

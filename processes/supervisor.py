@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from processes import lifeline
+
 log = logging.getLogger("supervisor")
 
 WINDOW_SECONDS = 60.0
@@ -19,9 +21,6 @@ LONGEST_PAUSE_SECONDS = 2.0
 POLL_SECONDS = 0.1
 STOP_SECONDS = 14.0
 """What still runs then is killed."""
-
-PARENT_VARIABLE = "SUPERVISOR_PID"
-"""In the environment of every program: it ends when this process does."""
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 """A terminal sends these to the whole process group; only the supervisor acts on them, and stops the rest in order."""
@@ -61,7 +60,7 @@ class Supervisor:
         """All programs together have stop_seconds to end. `clock` is monotonic, in seconds."""
         self._children = [_Child(program) for program in programs]
         self._stopping = stopping
-        self._environment = {**environment, PARENT_VARIABLE: str(os.getpid())}
+        self._environment = {**environment, lifeline.PARENT_VARIABLE: str(os.getpid())}
         self._stop_seconds = stop_seconds
         self._clock = clock
 

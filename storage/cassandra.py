@@ -1,6 +1,7 @@
 """The distributed store: configuration, counts and clicks in Cassandra. Counting itself is the consumers' work."""
 
 from storage.base import SchemaVersionError, StoreUnavailable
+from storage.cassandra_audit import AuditTable
 from storage.cassandra_configuration import ConfigurationTables
 from storage.cassandra_counts import CountTables
 from storage.cassandra_session import SERVING, CassandraOptions, CassandraSession
@@ -9,7 +10,7 @@ from storage.cassandra_tables import version
 __all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
 
 
-class CassandraStore(ConfigurationTables, CountTables):
+class CassandraStore(AuditTable, ConfigurationTables, CountTables):
     """May be used by any number of threads; connects when first used, also anew in a child after a fork."""
 
     def __init__(self, options: CassandraOptions, *, reading: str = SERVING) -> None:

@@ -118,6 +118,7 @@ class Installation:
             media_directory=self.directory / "media",
             jobs_directory=self.directory / "jobs",
             now=lambda: self.now,
+            insight=self.worker.insight,
         )
 
     def put_banner(self, banner: str, *, slot: str = "home", **changes: Any) -> None:

@@ -2,7 +2,7 @@
 
 import random
 
-from kafka_ingest.epochs import publish
+from kafka_ingest.epoch_making import publish
 from storage.cassandra_epochs import active_epoch
 from tests.counting.conftest import MakePlace
 from tests.counting.counted import complaints

@@ -19,6 +19,8 @@ from tests.service.shop import Shop
 from tests.services_fixtures import make_keyspace
 
 REQUESTS_PER_SECOND = 300
+PAUSE_SECONDS = 0.02
+"""Eight visitors who pause so long, with some milliseconds for each answer."""
 HEALTHY_SECONDS = 5
 FROZEN_SECONDS = 30
 WITHOUT_A_NODE_SECONDS = 15
@@ -58,7 +60,7 @@ def test_nobody_notices_that_one_of_three_nodes_is_killed_and_comes_back(
     shop: Shop, place: Place, cassandra_cluster: Cassandra, tmp_path: Path
 ) -> None:
     started = time.monotonic()
-    with load(shop, tmp_path / "ledger", requests_per_second=REQUESTS_PER_SECOND):
+    with load(shop, tmp_path / "ledger", pause_seconds=PAUSE_SECONDS):
         pause(HEALTHY_SECONDS)
         cassandra_cluster.kill(1)
         pause(WITHOUT_A_NODE_SECONDS)
@@ -72,7 +74,7 @@ def test_all_nodes_stand_still_for_half_a_minute_and_every_banner_is_served(
     shop: Shop, place: Place, cassandra_cluster: Cassandra, tmp_path: Path
 ) -> None:
     started = time.monotonic()
-    with load(shop, tmp_path / "ledger", requests_per_second=REQUESTS_PER_SECOND):
+    with load(shop, tmp_path / "ledger", pause_seconds=PAUSE_SECONDS):
         pause(HEALTHY_SECONDS)
         with frozen(cassandra_cluster):
             pause(FROZEN_SECONDS)

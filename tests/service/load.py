@@ -1,5 +1,4 @@
-"""Visitors of a running service, in a process of their own:
-`python -m tests.service.load host port key ledger name requests-a-second`.
+"""Visitors of a running service, in a process of their own: `python -m tests.service.load` with arguments of main.
 
 Each keeps a connection, writes down what it tries before it sends it and what was acknowledged before it goes on, and
 never sends an impression twice. They end with SIGTERM, each after its answer.
@@ -12,7 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
@@ -46,8 +44,6 @@ class Visitor:
         self._name = name
         self._stop = stop
         self._pause_seconds = pause_seconds
-        """From the beginning of a request to that of the next; 0 for no pause."""
-        self._due = time.monotonic()
         self._rng = random.Random(name)
         self._sent = 0
         self._tokens: list[tuple[str, str]] = []
@@ -59,6 +55,8 @@ class Visitor:
             self._ask()
             if self._tokens and self._rng.random() < 0.5:
                 self._report(*self._tokens.pop(self._rng.randrange(len(self._tokens))))
+            if self._pause_seconds:
+                self._stop.wait(self._pause_seconds)
         self._connection.close()
 
     def _ask(self) -> None:
@@ -99,8 +97,6 @@ class Visitor:
     def _send(self, method: str, path: str, body: Any = None) -> Any:
         """The answer; None when there was none, or none that acknowledges anything."""
         self._sent += 1
-        self._due = max(self._due + self._pause_seconds, time.monotonic() - self._pause_seconds)
-        self._stop.wait(max(self._due - time.monotonic(), 0))
         if self._sent % REQUESTS_PER_CONNECTION == 0:
             self._connection.close()
         try:
@@ -124,14 +120,13 @@ def impression_of(token: str) -> str:
 
 
 @contextmanager
-def load(shop: Shop, ledger: Path, *, processes: int = 2, requests_per_second: float = 0) -> Iterator[None]:
-    """Visitors come while this lasts; their ledger is complete when it ends. 0: as fast as they are answered."""
+def load(shop: Shop, ledger: Path, *, processes: int = 2, pause_seconds: float = 0) -> Iterator[None]:
+    """Visitors come while this lasts, each after such a pause; their ledger is complete when it ends."""
     ledger.mkdir()
     service = shop.service
-    arguments = (service.host, str(service.port), shop.keys[Role.SERVER], str(ledger))
+    arguments = (service.host, str(service.port), shop.keys[Role.SERVER], str(ledger), str(pause_seconds))
     command = (sys.executable, "-m", "tests.service.load", *arguments)
-    rate = str(requests_per_second / processes)
-    running = [subprocess.Popen((*command, f"p{number}", rate), cwd=ROOT) for number in range(processes)]
+    running = [subprocess.Popen((*command, f"p{number}"), cwd=ROOT) for number in range(processes)]
     try:
         wait_until(lambda: len(list(ledger.iterdir())) == processes * VISITORS, "visited")
         yield
@@ -142,12 +137,12 @@ def load(shop: Shop, ledger: Path, *, processes: int = 2, requests_per_second: f
     assert codes == [0] * processes
 
 
-def main(host: str, port: str, key: str, ledger: str, name: str, rate: str) -> None:
+def main(host: str, port: str, key: str, ledger: str, pause_seconds: str, name: str) -> None:
     """Let visitors come until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     names = [f"{name}v{number}" for number in range(VISITORS)]
-    pause = VISITORS / float(rate) if float(rate) else 0.0
+    pause = float(pause_seconds)
     visitors = [Visitor((host, int(port)), key, Pen(Path(ledger) / one), one, stop, pause) for one in names]
     threads = [threading.Thread(target=visitor.run) for visitor in visitors]
     for thread in threads:

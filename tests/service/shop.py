@@ -21,11 +21,12 @@ MANY = 60
 class Shop:
     """A tenant with two slots of three banners, known to all workers."""
 
-    def __init__(self, service: Service, tenant: str = TENANT) -> None:
+    def __init__(self, service: Service, tenant: str = TENANT, *, store: Store | None = None) -> None:
+        """`store` is what the service uses, if not what its own settings say; it is closed."""
         self.service = service
         self.tenant = tenant
         self.keys: dict[str, str] = {}
-        self._configure(service.open_store())
+        self._configure(store or service.open_store())
         service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
     def _configure(self, store: Store) -> None:

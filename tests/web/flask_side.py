@@ -83,6 +83,7 @@ def make(directory: Path, backend: Backend) -> Side:
         media_directory=directory / "media",
         jobs_directory=directory / "jobs",
         now=lambda: NOW,
+        insight=installation.worker.insight,
     )
     return Side(installation, app, {**installation.keys, "other": text})
 
