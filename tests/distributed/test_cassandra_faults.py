@@ -19,8 +19,8 @@ from tests.service.shop import Shop
 from tests.services_fixtures import make_keyspace
 
 REQUESTS_PER_SECOND = 300
-PAUSE_SECONDS = 0.02
-"""Eight visitors who pause so long, with some milliseconds for each answer."""
+PAUSE_SECONDS = 0.035
+"""Of eight visitors between two impressions; every other impression is viewed or clicked."""
 HEALTHY_SECONDS = 5
 FROZEN_SECONDS = 30
 WITHOUT_A_NODE_SECONDS = 15
