@@ -13,6 +13,10 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
+from settings import load
+from storage.base import Store
+from storage.drain_status import backlog_bytes
+from storage.opening import store_for
 from tests import http_client
 from tests.http_client import Answer
 
@@ -117,6 +121,14 @@ class Service:
                 print(f"{self.log_path}: did not stop within {STOP_SECONDS} s")
         _kill_group(self.pid)
         self._process.wait()
+
+    def open_store(self) -> Store:
+        """The store that the service uses."""
+        return store_for(load(self.environment))
+
+    def settle(self) -> None:
+        """Wait until everything journaled has been counted."""
+        self.wait_until(lambda: backlog_bytes(self.data / "journal") == 0, "drained", 60)
 
     def log(self) -> str:
         """Everything the processes wrote so far."""

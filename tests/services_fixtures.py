@@ -25,7 +25,8 @@ STAMPED = {"counts", "counts_by_referrer", "unrecognised_cities", "names", "clic
 Kind = TypeVar("Kind", bound=Cluster)
 
 
-def _running(cluster: Kind) -> Iterator[Kind]:
+def running(cluster: Kind) -> Iterator[Kind]:
+    """For fixtures: it runs until the fixture ends; skips, or fails in CI, where it cannot be had."""
     try:
         cluster.start()
         yield cluster
@@ -68,7 +69,7 @@ def _directory(factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     """One node, for all tests of the session; take a keyspace of your own, and leave the node running."""
-    yield from _running(Cassandra(_directory(tmp_path_factory)))
+    yield from running(Cassandra(_directory(tmp_path_factory)))
 
 
 @pytest.fixture(scope="module")
@@ -80,22 +81,22 @@ def keyspace(cassandra: Cassandra) -> CassandraOptions:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One broker, for all tests of the session; take topics of your own, and leave it running."""
-    yield from _running(Kafka(_directory(tmp_path_factory)))
+    yield from running(Kafka(_directory(tmp_path_factory)))
 
 
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A schema registry, for all tests of the session."""
-    yield from _running(Registry(_directory(tmp_path_factory)))
+    yield from running(Registry(_directory(tmp_path_factory)))
 
 
 @pytest.fixture(scope="module")
 def cassandra_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
     """Three nodes, for the tests of one file, which may kill and freeze them."""
-    yield from _running(Cassandra(_directory(tmp_path_factory), nodes=3))
+    yield from running(Cassandra(_directory(tmp_path_factory), nodes=3))
 
 
 @pytest.fixture(scope="module")
 def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """Three brokers, for the tests of one file, which may kill and freeze them."""
-    yield from _running(Kafka(_directory(tmp_path_factory), brokers=3))
+    yield from running(Kafka(_directory(tmp_path_factory), brokers=3))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from bandit.event import BannerEvent, decode
 from bandit.model import UNKNOWN, Kind, Verdict
@@ -69,18 +70,39 @@ class Ledger:
             self.impressions[bytes.fromhex(names[1])] = names[0]
 
 
-def complaints(ledger: Ledger, store: Path, customer_key: bytes) -> list[str]:
-    """What is lost, counted twice or invented; empty when the store holds what the ledger says. At most a few of each
-    sort. All journals must be drained."""
-    found: list[str] = [f"a visitor was refused: {line}" for line in ledger.refused[:MOST_COMPLAINTS]]
+class Kept(NamedTuple):
+    """What a store made of the events."""
+
+    events: list[BannerEvent]
+    """Each once, rejected ones too."""
+    clicked: set[bytes]
+    """Impressions with a kept click."""
+    cells: dict[Cell, Totals]
+    """(tenant, slot, day, banner, policy, city)."""
+    by_referrer: dict[Cell, Totals]
+    """(tenant, slot, day, banner, referrer)."""
+
+
+def kept_in_file(store: Path) -> Kept:
+    """By the embedded store."""
     with closing(sqlite3.connect(store)) as connection:
-        found += [str(row[0]) for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-        events = [decode(row[0]) for row in connection.execute("SELECT payload FROM events")]
-        clicked = {row[0] for row in connection.execute("SELECT impression_id FROM clicks")}
-        cells, by_referrer = _cells(connection, "policy, city"), _cells(connection, "referrer")
+        assert [row[0] for row in connection.execute("PRAGMA integrity_check")] == ["ok"]
+        return Kept(
+            [decode(row[0]) for row in connection.execute("SELECT payload FROM events")],
+            {row[0] for row in connection.execute("SELECT impression_id FROM clicks")},
+            _cells(connection, "policy, city"),
+            _cells(connection, "referrer"),
+        )
+
+
+def complaints(ledger: Ledger, kept: Kept, customer_key: bytes, tenant: str = TENANT) -> list[str]:
+    """What is lost, counted twice or invented; empty when the store holds what the ledger says. At most a few of each
+    sort. All journals must be drained, and everything counted."""
+    found: list[str] = [f"a visitor was refused: {line}" for line in ledger.refused[:MOST_COMPLAINTS]]
+    events, clicked, cells, by_referrer = kept
     counted = [event for event in events if event.verdict == Verdict.ACCEPTED]
     for check in (
-        impression_complaints(ledger, counted, customer_key),
+        impression_complaints(ledger, counted, customer_key, tenant),
         feedback_complaints(ledger, counted),
         _lost_clicks(ledger, clicked),
         _invented_clicks(ledger, clicked),
@@ -92,11 +114,13 @@ def complaints(ledger: Ledger, store: Path, customer_key: bytes) -> list[str]:
     return found
 
 
-def impression_complaints(ledger: Ledger, events: list[BannerEvent], customer_key: bytes) -> Iterator[str]:
+def impression_complaints(
+    ledger: Ledger, events: list[BannerEvent], customer_key: bytes, tenant: str = TENANT
+) -> Iterator[str]:
     """Each acknowledged impression once; none that nobody asked for, and none twice."""
     served = Counter(event.impression_id for event in events if event.kind == Kind.SERVED)
     customers = Counter(event.customer for event in events if event.kind == Kind.SERVED)
-    asked = {customer_digest(customer_key, TENANT, name)[:CUSTOMER_BYTES] for name in ledger.customers}
+    asked = {customer_digest(customer_key, tenant, name)[:CUSTOMER_BYTES] for name in ledger.customers}
     lost = ledger.impressions.keys() - served
     yield from (f"impression {one.hex()} was acknowledged and is not counted" for one in lost)
     yield from (f"impression {one.hex()} is counted {times} times" for one, times in served.items() if times > 1)

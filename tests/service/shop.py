@@ -8,8 +8,6 @@ from urllib.parse import urlencode
 from bandit.model import Banner, Role, Slot, Tenant
 from serving.keys import new_key
 from storage.base import Store
-from storage.drain_status import backlog_bytes
-from storage.sqlite import SqliteStore
 from tests.http_client import Answer
 from tests.service_process import Service
 
@@ -24,11 +22,11 @@ class Shop:
     """A tenant with two slots of three banners, known to all workers."""
 
     def __init__(self, service: Service, tenant: str = TENANT, *, store: Store | None = None) -> None:
-        """`store` is the service's, if not the embedded one; it is closed."""
+        """`store` is what the service uses, if not what its own settings say; it is closed."""
         self.service = service
         self.tenant = tenant
         self.keys: dict[str, str] = {}
-        self._configure(store or SqliteStore(service.store_path))
+        self._configure(store or service.open_store())
         service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
     def _configure(self, store: Store) -> None:
@@ -80,6 +78,5 @@ class Shop:
         return answer.status, answer.json["state"]
 
     def settle(self) -> None:
-        """Wait until everything journaled has been delivered."""
-        journal = self.service.data / "journal"
-        self.service.wait_until(lambda: backlog_bytes(journal) == 0, "drained", 60)
+        """Wait until everything journaled has been counted."""
+        self.service.settle()

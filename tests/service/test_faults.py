@@ -17,7 +17,7 @@ from bandit.model import Kind
 from serving.secret_file import load_or_create
 from storage.drain_status import status
 from tests.conftest import StartService
-from tests.service.ledger import Ledger, complaints
+from tests.service.ledger import Ledger, complaints, kept_in_file
 from tests.service.load import load
 from tests.service.shop import Shop
 from tests.service_process import ROOT, Service
@@ -85,7 +85,7 @@ def is_in_group(pid: int, group: int) -> bool:
 
 
 def complaints_about(ledger: Ledger, data: Path) -> list[str]:
-    return complaints(ledger, data / "banner.db", load_or_create(data / "secrets.json").customer_key)
+    return complaints(ledger, kept_in_file(data / "banner.db"), load_or_create(data / "secrets.json").customer_key)
 
 
 # --- the check bites ---
