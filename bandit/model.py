@@ -233,6 +233,23 @@ class ClickRow(NamedTuple):
     referrer: str | None
 
 
+class ChangeRecord(NamedTuple):
+    """Who changed what: one line of the audit log."""
+
+    changed_at: int
+    """Microseconds since 1970 UTC."""
+    key: str
+    """The id of the key that was used."""
+    role: str
+    key_name: str
+    action: str
+    """made, changed, removed ..."""
+    subject: str
+    """What was changed, such as `banner home/sale`."""
+    detail: str
+    """Field by field, from what to what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """All configuration of all tenants at one version."""

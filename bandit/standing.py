@@ -12,7 +12,7 @@ import numpy as np
 
 from bandit.fading import fade
 from bandit.model import CountRow, Trial
-from bandit.posterior import Array, SlotPosterior, fit
+from bandit.posterior import Array, SlotPosterior, draw_beta, fit
 from bandit.reports import clamped, trials_of
 
 WINS_AT = 0.95
@@ -71,10 +71,16 @@ def standing(
     weights: Mapping[str, float],
 ) -> Standing:
     """From counts; `weights` names the banners that compete, and what a click on each is worth."""
+    fading = (today, half_life_days, lookback_days)
+    _, trials, clicks = evidence_by_city(rows, trial, fading, list(weights))
+    return standing_of(trials, clicks, weights)
+
+
+def standing_of(trials: Array, clicks: Array, weights: Mapping[str, float]) -> Standing:
+    """From faded evidence, (cities, banners) each, at least one city; `weights` names the banners in their order."""
     if not weights:
         return Standing(State.EXPLORING, (), (), None)
-    fading = (today, half_life_days, lookback_days)
-    trials, clicks = _largest(*_evidence(rows, trial, fading, list(weights)))
+    trials, clicks = _largest(trials, clicks)
     value = np.array(list(weights.values()))
     shares = _traffic(trials)
     draws = value * slot_draws(fit(trials, clicks), shares, np.random.default_rng(SEED), DRAWS)
@@ -124,16 +130,19 @@ def joint_draws(posterior: SlotPosterior, rng: np.random.Generator, draws: int) 
     anew, what is unknown of mu would cancel out in a sum, and a guess would look like knowledge.
     """
     sigma = rng.choice(posterior.chances.size, size=draws, p=posterior.chances)
-    mu = rng.beta(posterior.a[sigma], posterior.b[sigma])
+    mu = draw_beta(posterior.a[sigma], posterior.b[sigma], rng)
     prior_clicks, prior_rest = (posterior.kappa[sigma, np.newaxis] * each for each in (mu, 1 - mu))
     for city, (trials, clicks) in enumerate(zip(posterior.trials, posterior.clicks, strict=True)):
-        yield city, rng.beta(prior_clicks + clicks, prior_rest + (trials - clicks))
+        yield city, draw_beta(prior_clicks + clicks, prior_rest + (trials - clicks), rng)
 
 
-def _evidence(
+def evidence_by_city(
     rows: Iterable[CountRow], trial: Trial, fading: tuple[int, float | None, int], banners: list[str]
-) -> tuple[Array, Array]:
-    """Faded trials and clicks, (cities, banners) each; at least one city."""
+) -> tuple[list[str], Array, Array]:
+    """The cities there are counts of, and faded trials and clicks, (cities, banners) each; one row of 0 without any.
+
+    `fading` is today, the half-life and the lookback in days, as `bandit.fading.fade` takes them.
+    """
     column = {banner: index for index, banner in enumerate(banners)}
     cities: dict[str, Array] = {}
     today, half_life_days, lookback_days = fading
@@ -143,7 +152,7 @@ def _evidence(
             cell = cities.setdefault(row.city, np.zeros((2, len(banners))))[:, column[row.banner]]
             cell += weight * np.array([trials_of(counted, trial), counted.clicks])
     stacked = np.array(list(cities.values())) if cities else np.zeros((1, 2, len(banners)))
-    return stacked[:, 0], stacked[:, 1]
+    return list(cities), stacked[:, 0], stacked[:, 1]
 
 
 def _largest(trials: Array, clicks: Array) -> tuple[Array, Array]:

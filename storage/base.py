@@ -12,6 +12,7 @@ from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
+    ChangeRecord,
     ClickRow,
     Configuration,
     CountRow,
@@ -170,6 +171,15 @@ class Store(ABC):
     @abstractmethod
     def unrecognised_cities(self, tenant: str) -> list[tuple[str, int]]:
         """City names no configuration knows, with the impressions that carried them, most first."""
+
+    @abstractmethod
+    def record_change(self, tenant: str | None, record: ChangeRecord) -> None:
+        """Add a line to the tenant's audit log, or to that of the operators (None). Lines are never changed, and stay
+        when the tenant is deleted."""
+
+    @abstractmethod
+    def recorded_changes(self, tenant: str | None, *, limit: int) -> list[ChangeRecord]:
+        """The latest lines of this audit log, latest first; of the same microsecond the one added last comes first."""
 
     @abstractmethod
     def forget_customer(self, tenant: str, customer: bytes) -> int:

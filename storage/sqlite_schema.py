@@ -75,7 +75,15 @@ VERSION_2 = (
         PRIMARY KEY (tenant, slot, day, city, banner)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2)
+VERSION_3 = (
+    # The audit log; tenant '' is that of the operators.
+    """CREATE TABLE recorded_changes (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, changed_at INTEGER NOT NULL,
+        key TEXT NOT NULL, role TEXT NOT NULL, key_name TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+        detail TEXT NOT NULL)""",
+    "CREATE INDEX recorded_changes_by_time ON recorded_changes (tenant, changed_at)",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

@@ -15,6 +15,7 @@ from serving.verdict import Judge
 from storage import drain_status
 from storage.journal import Journal, JournalFull, JournalRefused
 from storage.sample_ratio_watch import read_alarms
+from web.context import Insight
 from web.door import Door, Services
 from web.metrics import Metrics
 from web.visitors import Visitors
@@ -46,11 +47,13 @@ class Worker:
         self._journal_directory = journal_directory
         self._stopping = threading.Event()
         decider = Decider(snapshot, journal, keyring, judge, rng=rng, clock=clock)
+        explainer = Explainer(snapshot, decider, clock=clock)
+        self.insight = Insight(snapshot, explainer, keyring, journal_directory)
         services = Services(
             snapshot,
             decider,
             Feedback(snapshot, journal, keyring, judge, clock=clock),
-            Explainer(snapshot, decider, clock=clock),
+            explainer,
             visitors,
             self.metrics,
         )

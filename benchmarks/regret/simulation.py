@@ -47,7 +47,8 @@ class Run:
 
     def curve(self) -> Array:
         """Clicks lost so far, (refreshes,)."""
-        return self.lost.sum(axis=1).cumsum()
+        curve: Array = self.lost.sum(axis=1).cumsum()
+        return curve
 
 
 def simulate(

@@ -1,4 +1,4 @@
-"""What is simulated: each study compares policies over the same worlds and holds the outcome against what it must reach."""
+"""What is simulated: each study compares policies in the same worlds and holds the outcome against its target."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

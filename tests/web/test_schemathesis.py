@@ -61,7 +61,7 @@ def drained(side: Side) -> Iterator[Side]:
     """With a drain, so that the process is ready."""
     stop = threading.Event()
     journal = side.installation.directory / "journal"
-    thread = threading.Thread(target=drain, args=(journal, side.store), kwargs={"stop": stop})
+    thread = threading.Thread(target=drain, args=(journal, side.installation.sink), kwargs={"stop": stop})
     thread.start()
     while not is_alive(journal):
         time.sleep(0.001)
