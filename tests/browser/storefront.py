@@ -13,7 +13,7 @@ body { margin: 0; }
 [data-banner-slot=category_side] { width: 300px; aspect-ratio: 300 / 600; }
 .far { height: 3000px; }
 """
-POLICY = "default-src 'none'; style-src 'self'; script-src 'self' {0}; connect-src 'self' {0}; img-src {0}"
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self' {0}; connect-src 'self' {0}; img-src data: {0}"
 
 
 class Storefront(ThreadingHTTPServer):

@@ -30,7 +30,7 @@ def open_page(shop: Shop, storefront: Storefront, visit: Visit, body: str, **opt
 
 
 def _may_ask(shop: Shop, storefront: Storefront) -> bool:
-    answer = shop.service.request("OPTIONS", "/page", headers={"Origin": storefront.url})
+    answer = shop.service.request("OPTIONS", "/banner", headers={"Origin": storefront.url})
     return answer.headers["Access-Control-Allow-Origin"] == storefront.url
 
 
