@@ -195,22 +195,22 @@ class Door:
         slots, fields = parse_page(json_guard.parse(body))
         understood = tuple([self._understood(self._ask(request, tenant, slot, fields)) for slot in slots])
         visitor = self._visitors.of(request.environ, key, fields)
-        page = KnownPage(key, understood, None if visitor.in_person else visitor)
+        questions = tuple([one for one in understood if isinstance(one, Question)])
+        page = KnownPage(key, understood, questions, None if visitor.in_person else visitor)
         if apart is not None and self._recurs(fields, apart[1].decode("ascii")):
             self._known_pages.keep(request.environ, (request.query, apart[0]), configuration, page)
         return self._decided_page(request, page._replace(visitor=visitor), fields.get("customer_id"))
 
     def _decided_page(self, request: Request, page: KnownPage, customer: str | None) -> Response:
-        key, understood, visitor = page
+        key, understood, questions, visitor = page
         if visitor is None:
             visitor = self._visitors.of(request.environ, key, _NO_FIELDS)
-        questions = [one for one in understood if isinstance(one, Question)]
         decisions = self._decider.decide_page(questions, customer or None, visitor)
         for decision in decisions:
             if decision is not None and not decision.recorded:
                 self._metrics.happened("impression_not_recorded")
         in_turn = iter(decisions)
-        results = [next(in_turn) if isinstance(one, Question) else one for one in understood]
+        results = [one if isinstance(one, ApiError) else next(in_turn) for one in understood]
         return Response(200, self._hot_headers(), render_page(results, self._callers.base(request)))
 
     def _understood(self, ask: Ask) -> Question | ApiError:

@@ -27,6 +27,8 @@ class KnownPage(NamedTuple):
     key: ApiKey
     understood: tuple[Question | ApiError, ...]
     """By slot, in order."""
+    questions: tuple[Question, ...]
+    """Those of it that are."""
     visitor: Visitor | None
 
 
