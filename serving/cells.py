@@ -1,6 +1,6 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +33,8 @@ class SlotKnowledge(Protocol):
     def slot(self) -> Slot: ...
     @property
     def banners(self) -> tuple[Banner, ...]: ...
+    @property
+    def banner_ids(self) -> frozenset[str]: ...
     @property
     def evidence(self) -> SlotEvidence: ...
     @property
@@ -147,31 +149,30 @@ class Cell:
 
         None where no banner with a chance is left.
         """
-        chances = self.probabilities
-        left = [i for i, banner in enumerate(self.banners) if banner.id not in taken and chances[i]]
-        if not left:
+        if self.banners and self.knowledge.banner_ids.isdisjoint(taken):
+            return self.draw(random_number)
+        pairs = zip(self.banners, self.probabilities, strict=True)
+        chances = [0.0 if banner.id in taken else chance for banner, chance in pairs]
+        ends = list(accumulate(chances))
+        if not ends or not ends[-1]:
             return None
-        ends = list(accumulate([chances[i] for i in left]))
-        index = left[bisect_right(ends, random_number * ends[-1], hi=len(left) - 1)]
-        return Choice(self, self.banners[index], self.way, chances[index] / ends[-1], self._rest_apart(taken))
+        # What has no chance ends where the banner before it does, so no number falls on it; the last end, which
+        # rounding may reach, belongs to the first banner that ends there.
+        index = min(bisect_right(ends, random_number * ends[-1]), bisect_left(ends, ends[-1]))
+        return Choice(self, self.banners[index], self.way, chances[index] / ends[-1], self._rest(chances))
 
     def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
         """One of the banners whose id is not taken, each with the same probability; None where none is left."""
         left = [banner for banner in self.banners if banner.id not in taken]
         if not left:
             return None
-        banner = left[int(random_number * len(left))]
-        return Choice(self, banner, HOLDOUT, 1 / len(left), self._rest_apart(taken))
+        pairs = zip(self.banners, self.probabilities, strict=True)
+        rest = self._rest([0.0 if banner.id in taken else chance for banner, chance in pairs])
+        return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left), rest)
 
-    def _rest_apart(self, taken: Collection[str]) -> bytes:
-        """For events, which name only those that could be chosen."""
-        chances = [
-            0.0 if banner.id in taken else chance
-            for banner, chance in zip(self.banners, self.probabilities, strict=True)
-        ]
-        if not self.is_open or chances == self.probabilities:
-            return self.written.event_rest
-        return rest_field(self.visit.platform, None, eligible_among(self.banners, chances))
+    def _rest(self, chances: list[float]) -> bytes:
+        """What events say at their end where these were the chances."""
+        return rest_field(self.visit.platform, None, eligible_among(self.banners, chances) if self.is_open else None)
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -237,7 +238,7 @@ def contenders(
 
 def eligible_among(banners: tuple[Banner, ...], chances: list[float]) -> str:
     """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
-    return " ".join(banner.id for banner, chance in zip(banners, chances, strict=True) if chance > 0)
+    return " ".join([banner.id for banner, chance in zip(banners, chances, strict=True) if chance > 0])
 
 
 def _chances(

@@ -11,7 +11,7 @@ from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
-from serving.page import Place, choose_apart
+from serving.page import choose_apart
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
@@ -129,13 +129,11 @@ class Decider:
         now_us = self._clock()
         digest = self._digest(questions[0].view.tenant.id, customer_id)
         unit = self._random() if digest is None else holdout_unit(digest)
-        places = [
-            Place(self._snapshot.cell(view, visit, now_us), shown if view.slot.shadow else None, view.slot.shadow)
-            for view, visit, _, _, shown in questions
-        ]
+        cells = [self._snapshot.cell(question.view, question.visit, now_us) for question in questions]
+        choices = choose_apart(cells, [question.shown for question in questions], unit, self._random)
         return [
             None if choice is None else self._recorded(question, choice, digest, visitor, now_us)
-            for question, choice in zip(questions, choose_apart(places, unit, self._random), strict=True)
+            for question, choice in zip(questions, choices, strict=True)
         ]
 
     def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:

@@ -22,6 +22,7 @@ class SlotView:
         self.tenant = tenant
         self.slot = slot
         self.banners = tuple(banners)
+        self.banner_ids = frozenset(banner.id for banner in self.banners)
         self.known_cities = city_names.index(tenant.cities)
         self.clock = zone.clock(tenant.time_zone)
         self.history = SlotHistory(tenant, slot, self.banners)

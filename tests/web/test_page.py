@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import chisquare
 
 from bandit.model import Policy, Seed, Slot, Verdict
-from serving.page import Place, choose_apart
+from serving.page import choose_apart
 from serving.token import verify
 from tests.installation import BROWSER, Installation, Reply
 from tests.serving.asking import cell
@@ -197,15 +197,13 @@ def test_a_banner_without_a_chance_is_not_drawn_when_the_others_are_taken(shop: 
     known = cell(shop)
     rng = random.Random(1)
     for _ in range(50):
-        banners = [
-            choice and choice.banner.id for choice in choose_apart([Place(known, None, False)] * 3, 1.0, rng.random)
-        ]
+        banners = [choice and choice.banner.id for choice in choose_apart([known] * 3, [None] * 3, 1.0, rng.random)]
         assert sorted(banners[:2], key=str) == ["b1", "b2"] and banners[2] is None
 
 
 @pytest.mark.parametrize("number", [0.0, 0.5, 1 - 2**-53])
 def test_every_draw_falls_on_a_banner(shop: Installation, number: float) -> None:
-    choices = choose_apart([Place(cell(shop), None, False)] * 3, 1.0, lambda: number)
+    choices = choose_apart([cell(shop)] * 3, [None] * 3, 1.0, lambda: number)
     assert {choice.banner.id for choice in choices if choice} == {"b1", "b2", "b3"}
 
 
