@@ -2,6 +2,7 @@
 
 from web import (
     dashboard_audit,
+    dashboard_banner,
     dashboard_city,
     dashboard_overview,
     dashboard_slot,
@@ -13,6 +14,7 @@ from web.dashboard import dashboard
 __all__ = [
     "dashboard",
     "dashboard_audit",
+    "dashboard_banner",
     "dashboard_city",
     "dashboard_overview",
     "dashboard_slot",
