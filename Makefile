@@ -3,14 +3,18 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean environment environment-dev
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
+.PHONY: environment environment-dev environment-whole
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
 	@$(PYTHON_IN_VENV) -m commands.demo
 	@exec $(PYTHON_IN_VENV) app.py
+
+run-distributed: environment-whole ## the same with Kafka and Cassandra, which it starts here (needs Java 17 and Maven)
+	@exec $(PYTHON_IN_VENV) -m commands.run_distributed
 
 demo-traffic: environment ## drive the running service with simulated visitors and watch it learn
 	@$(PYTHON_IN_VENV) -m commands.demo_traffic $(ARGS)
@@ -30,6 +34,9 @@ bench: environment-dev ## measure speed and memory against a bare Flask hello-wo
 bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
 	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
 
+bench-distributed: environment-dev ## measure the distributed mode against bare loops (needs Java 17, Maven and wrk)
+	@$(PYTHON_IN_VENV) -m benchmarks.distributed $(ARGS)
+
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)
 
@@ -48,6 +55,9 @@ clean: ## remove the environment and all caches; data/ and backups/ stay
 
 environment:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
+
+environment-whole:
+	@PYTHON="$(PYTHON)" sh environment.sh requirements.txt
 
 environment-dev:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

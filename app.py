@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_directory import DirectoryInUse
 from processes import lifeline, log
-from processes.supervisor import PARENT_VARIABLE
+from processes.lifeline import PARENT_VARIABLE
 from serving.keyring import Keyring
 from serving.secret_file import SecretFileError, keyring, load_or_create
 from settings import Settings, SettingsError, load

@@ -12,6 +12,7 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
 from kafka_ingest.intake_events import Intake, Verified
 from kafka_ingest.intake_message import Unacceptable
+from kafka_ingest.joining import finish_joining
 from storage.base import StoreUnavailable
 from storage.journal import JournalRefused
 
@@ -34,7 +35,9 @@ class IntakeConsumer:
     def run(self, stop: threading.Event) -> None:
         """Until `stop`. Raises KafkaError when the group does not let it go on."""
         while not stop.is_set():
-            for partition, records in self._kafka.poll(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS).items():
+            polled = self._kafka.poll(timeout_ms=_POLL_MS, max_records=_MAX_RECORDS)
+            finish_joining(self._kafka)
+            for partition, records in polled.items():
                 position = self._take(records)
                 self._commit(partition, position)
                 if position <= records[-1].offset:

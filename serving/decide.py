@@ -1,7 +1,7 @@
 """Which banner to show: one draw from known probabilities, recorded before it is answered."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bandit.city import recognise
@@ -11,6 +11,7 @@ from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
+from serving.page import Place, choose_apart
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
@@ -104,20 +105,49 @@ class Decider:
 
     def decide(self, question: Question, customer_id: str | None, visitor: Visitor) -> Decision | None:
         """Choose and record; None when nothing may be shown."""
-        view, visit, referrer, unrecognised, shown = question
+        view, visit, _, _, shown = question
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
         if not (shown if view.slot.shadow else cell.banners):
             return None
-        digest, customer, tenant = None, None, view.tenant.id
-        if customer_id is not None:
-            digest = customer_digest(self._keyring.customer_key, tenant, customer_id)
-            customer = digest[:CUSTOMER_BYTES]
+        digest = self._digest(view.tenant.id, customer_id)
         if shown is None:
             choice = self._choose(cell, view.slot.holdout_share, digest)
         else:
             choice = cell.show_in_shadow(shown, self._random())
-        _, banner, way, propensity, event_rest = choice
+        return self._recorded(question, choice, digest, visitor, now_us)
+
+    def decide_page(
+        self, questions: Sequence[Question], customer_id: str | None, visitor: Visitor
+    ) -> list[Decision | None]:
+        """Choose and record for several places of one page of one tenant, no banner twice; one answer each, in order.
+
+        None where nothing may be shown that is not on the page already.
+        """
+        if not questions:
+            return []
+        now_us = self._clock()
+        digest = self._digest(questions[0].view.tenant.id, customer_id)
+        unit = self._random() if digest is None else holdout_unit(digest)
+        places = [
+            Place(self._snapshot.cell(view, visit, now_us), shown if view.slot.shadow else None, view.slot.shadow)
+            for view, visit, _, _, shown in questions
+        ]
+        return [
+            None if choice is None else self._recorded(question, choice, digest, visitor, now_us)
+            for question, choice in zip(questions, choose_apart(places, unit, self._random), strict=True)
+        ]
+
+    def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
+        return None if customer_id is None else customer_digest(self._keyring.customer_key, tenant, customer_id)
+
+    def _recorded(
+        self, question: Question, choice: Choice, digest: bytes | None, visitor: Visitor, now_us: int
+    ) -> Decision:
+        """The choice, judged, journaled and signed."""
+        view, visit, referrer, unrecognised, _ = question
+        cell, banner, way, propensity, event_rest = choice
+        tenant, customer = view.tenant.id, None if digest is None else digest[:CUSTOMER_BYTES]
         event_place, _, token_place, _ = cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
         impression = impression_id(now_us, self._random_bits(64))

@@ -10,8 +10,8 @@ WRITE = """INSERT INTO recorded_changes (tenant, id, changed_at, key, role, key_
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 READ = """SELECT changed_at, key, role, key_name, action, subject, detail FROM recorded_changes
     WHERE tenant = ? LIMIT ?"""
-OPERATORS = ""
-"""No tenant has this id."""
+OPERATORS = "_operators"
+"""No tenant has this id: none begins with an underscore."""
 
 
 class AuditTable(Store):

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from bandit.event import BannerEvent
+from kafka_ingest.registry import FIRST_SHIPPED_ID
 from tests.storage.events import clicked, served, viewed
+
+NEWEST = 3
+"""Of the shipped schemas, the one that events are written with."""
+SHIPPED_ID = FIRST_SHIPPED_ID + NEWEST
 
 _EVERYTHING = served(
     1,

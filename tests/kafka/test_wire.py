@@ -14,11 +14,9 @@ from bandit.event import BannerEvent, UndecodableEvent, decode, encode
 from kafka_ingest.registry import FIRST_SHIPPED_ID, SHIPPED_DIRECTORY, ShippedSchemas, UnknownSchema
 from kafka_ingest.wire import Decoder, Malformed, event_schema, frame, subject, unframe
 from storage.base import StoreUnavailable
-from tests.kafka.golden import EVENTS, messages
+from tests.kafka.golden import EVENTS, NEWEST, SHIPPED_ID, messages
 from tests.storage.events import Log, random_events, served
 
-NEWEST = 3
-SHIPPED_ID = FIRST_SHIPPED_ID + NEWEST
 EVENT = served(1, journal=7, sequence=1)
 
 

@@ -159,6 +159,7 @@ def test_no_key_sees_another_tenant(side: Side) -> None:
             assert visitor.open(f"{path}?tenant=shop").status_code == 403, path
 
 
+@pytest.mark.parametrize("backend", ["embedded"], indirect=True)
 def test_a_page_that_cannot_be_shown_says_why(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     visitor = Visitor(side, "read")
     assert "days must be one of" in words(visitor.open("/dashboard/?days=5").text)

@@ -17,6 +17,7 @@ PUBLIC = {
     "/banner",
     "/click",
     "/view",
+    "/page",
     "/events",
     "/go/<rest:token>",
 }
@@ -134,4 +135,4 @@ def test_a_removed_key_is_refused(side: Side) -> None:
 
 def test_the_hot_calls_are_one_view(side: Side) -> None:
     hot = {rule for rule, _, endpoint in routes(side) if endpoint == HOT_CALL}
-    assert hot == {"/banner", "/click", "/view", "/events", "/go/<rest:token>"}
+    assert hot == {"/banner", "/click", "/view", "/page", "/events", "/go/<rest:token>"}
