@@ -4,8 +4,11 @@ from web import (
     dashboard_audit,
     dashboard_banner,
     dashboard_city,
+    dashboard_keys,
     dashboard_overview,
+    dashboard_seeds,
     dashboard_slot,
+    dashboard_system,
     dashboard_tenants,
     dashboard_why,
 )
@@ -16,8 +19,11 @@ __all__ = [
     "dashboard_audit",
     "dashboard_banner",
     "dashboard_city",
+    "dashboard_keys",
     "dashboard_overview",
+    "dashboard_seeds",
     "dashboard_slot",
+    "dashboard_system",
     "dashboard_tenants",
     "dashboard_why",
 ]
