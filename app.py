@@ -62,6 +62,8 @@ def create_app(settings: Settings) -> "Flask":
 
     from storage.opening import store_for
     from web.application import build
+    from web.demo import DemoShop
+    from web.simulated_visitors import SimulatedVisitors
 
     # A request that lets the journal's write run would else wait up to 5 ms for its turn after a background thread.
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -80,6 +82,7 @@ def create_app(settings: Settings) -> "Flask":
         now=lambda: datetime.now(UTC),
         insight=worker.insight,
         secure_cookies=settings.server.public_url.startswith("https:"),
+        demo=DemoShop(settings.paths.demo, SimulatedVisitors(settings.paths.demo_visitors)),
     )
 
 

@@ -59,6 +59,11 @@ class Paths:
         return self.data / "demo.json"
 
     @property
+    def demo_visitors(self) -> Path:
+        """Locked by the demo's simulated visitors while they run; beside it what they say."""
+        return self.data / "demo_visitors.lock"
+
+    @property
     def running(self) -> Path:
         """Locked by whoever runs the service on this directory."""
         return self.data / "running.lock"

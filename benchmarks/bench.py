@@ -1,9 +1,10 @@
 """Measure the service against its targets. Needs wrk, and a machine with nothing else to do.
 
-    python -m benchmarks [banner] [click] [cells] [memory] [--seconds 20] [--workers 1 2]
+    python -m benchmarks [banner] [click] [page] [cells] [memory] [--seconds 20] [--workers 1 2]
 
   banner  GET /banner against a bare Flask hello-world on the same server
   click   POST /click against the same
+  page    POST /page with five slots against GET /banner
   cells   GET /banner with a million cells in the store against a small store
   memory  a worker's memory after a million requests
 
@@ -22,6 +23,7 @@ from tempfile import TemporaryDirectory
 from benchmarks import wrk
 from benchmarks.cells import measure_cells
 from benchmarks.memory import measure_memory
+from benchmarks.page import measure_page
 from benchmarks.results import Result
 from benchmarks.throughput import measure_banner, measure_click
 
@@ -36,6 +38,7 @@ Measure = Callable[[Path, float, int], list[Result]]
 PARTS: dict[str, Measure] = {
     "banner": measure_banner,
     "click": measure_click,
+    "page": measure_page,
     "cells": measure_cells,
     "memory": measure_memory,
 }

@@ -1,4 +1,4 @@
--- What wrk sends. Arguments: banner KEY SLOTS CITIES | click KEY FILE-OF-TOKENS
+-- What wrk sends. Arguments: banner KEY SLOTS CITIES | page KEY SLOTS CITIES ON-A-PAGE | click KEY FILE-OF-TOKENS
 -- Ids are slot-1 .. slot-N and city-1 .. city-N, as benchmarks/content.py makes them.
 
 local threads = {}
@@ -25,6 +25,27 @@ local function next_banner()
   return heads[math.random(count)] .. math.random(1000000) .. tail
 end
 
+local function prepare_page(slots, cities, on_a_page)
+  heads, count = {}, 0
+  for first = 1, slots do
+    local names = {}
+    for place = 0, on_a_page - 1 do
+      names[place + 1] = string.format('"slot-%d"', (first + place - 1) % slots + 1)
+    end
+    for city = 1, cities do
+      count = count + 1
+      heads[count] = string.format('{"slots":[%s],"city":"city-%d","customer_id":"', table.concat(names, ","), city)
+    end
+  end
+  tail = "POST /page HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nAuthorization: Bearer " .. key ..
+    "\r\nContent-Type: text/plain\r\nContent-Length: "
+end
+
+local function next_page()
+  local body = heads[math.random(count)] .. math.random(1000000) .. '"}'
+  return tail .. #body .. "\r\n\r\n" .. body
+end
+
 local function prepare_click(path)
   tokens = io.open(path)
   heads = "POST /click HTTP/1.1\r\nHost: " .. wrk.headers["Host"] .. "\r\nAuthorization: Bearer " .. key ..
@@ -48,6 +69,9 @@ function init(arguments)
   if arguments[1] == "banner" then
     prepare_banner(tonumber(arguments[3]), tonumber(arguments[4]))
     request = next_banner
+  elseif arguments[1] == "page" then
+    prepare_page(tonumber(arguments[3]), tonumber(arguments[4]), tonumber(arguments[5]))
+    request = next_page
   else
     prepare_click(arguments[3])
     request = next_click

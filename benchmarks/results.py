@@ -37,6 +37,13 @@ def speed(name: str, ours: Sequence[Load], theirs: Sequence[Load], at_least: flo
     return Result(name, rates[0] / rates[1], at_least, at_least=True, detail=detail)
 
 
+def cost(name: str, ours: Sequence[Load], theirs: Sequence[Load], at_most: float) -> Result:
+    """How many of their requests one of ours costs: the ratio of the median rates."""
+    rates = [median(load.per_second for load in loads) for loads in (ours, theirs)]
+    detail = f"{rates[0]:,.0f} against {rates[1]:,.0f} requests/s"
+    return Result(name, rates[1] / rates[0], at_most, at_least=False, detail=detail)
+
+
 def slowest(name: str, ours: Sequence[Load], theirs: Sequence[Load]) -> Result:
     """The ratio of the median 99th percentiles of latency, which is not to exceed 1."""
     times = [median(load.p99_ms for load in loads) for loads in (ours, theirs)]

@@ -52,7 +52,8 @@ def _make(settings: Settings) -> int:
     paths.make()
     store = open_store(settings)
     try:
-        made = ensure_tenant(store, paths.media / TENANT.id)
+        url = settings.server.public_url.rstrip("/") or service_url(settings)
+        made = ensure_tenant(store, paths.media / TENANT.id, url)
         keys = ensure_keys(store, paths.demo, datetime.now(UTC))
     finally:
         store.close()
@@ -60,8 +61,10 @@ def _make(settings: Settings) -> int:
     return 0
 
 
-def ensure_tenant(store: Store, media: Path) -> bool:
+def ensure_tenant(store: Store, media: Path, url: str) -> bool:
     """Make the tenant with everything in it; False when there is one of this name already.
+
+    `url` is where browsers reach the service, whose /demo is the shop that the banners lead to.
 
     The tenant itself comes last: as long as it is not there nobody sees the rest, and whoever comes after an
     interruption does all of it again.
@@ -71,19 +74,19 @@ def ensure_tenant(store: Store, media: Path) -> bool:
     for slot in SLOTS:
         store.put_slot(TENANT.id, slot)
         for offer in OFFERS[slot.id]:
-            store.put_banner(TENANT.id, _banner(slot, offer, media))
+            store.put_banner(TENANT.id, _banner(slot, offer, media, url))
     store.put_seeds(TENANT.id, SEEDED_SLOT, SEED_ID, history_seeds(world(true_rates(read_log()))))
     store.put_tenant(TENANT.id, TENANT)
     return True
 
 
-def _banner(slot: Slot, offer: Offer, media: Path) -> Banner:
+def _banner(slot: Slot, offer: Offer, media: Path, url: str) -> Banner:
     assert slot.width is not None and slot.height is not None
     return Banner(
         slot.id,
         offer.id,
         image_url=f"/media/{TENANT.id}/{_keep_picture(draw(offer, slot.width, slot.height), media)}",
-        landing_url=f"https://shop.example.com/offers/{offer.id}",
+        landing_url=f"{url}/demo/offers/{offer.id}",
         alt=f"{offer.headline}: {offer.detail}",
         width=slot.width,
         height=slot.height,
@@ -115,8 +118,9 @@ def summary(url: str, keys: Keys, keys_path: Path, *, made: bool) -> str:
 The demo tenant {"is made" if made else "is there"}: {len(SLOTS)} slots of {len(OFFERS[slot])} banners, \
 {len(TENANT.cities)} cities, {HOLDOUT_SHARE:.0%} holdout, seeds from history in {SEEDED_SLOT}.
 
-  try it    {url}/docs
-  API       {url}/openapi.json
+  shop      {url}/demo
+  dashboard {url}/dashboard (sign in with the admin key)
+  API       {url}/docs
   state     {url}/readyz
   metrics   {url}/metrics
 

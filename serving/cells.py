@@ -1,7 +1,7 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -147,31 +147,26 @@ class Cell:
 
         None where no banner with a chance is left.
         """
-        chances = self.probabilities
-        left = [i for i, banner in enumerate(self.banners) if banner.id not in taken and chances[i]]
+        pairs = zip(self.banners, self.probabilities, strict=True)
+        left = [pair for pair in pairs if pair[0].id not in taken and pair[1]]
         if not left:
             return None
-        ends = list(accumulate([chances[i] for i in left]))
-        index = left[bisect_right(ends, random_number * ends[-1], hi=len(left) - 1)]
-        return Choice(self, self.banners[index], self.way, chances[index] / ends[-1], self._rest_apart(taken))
+        ends = list(accumulate([chance for _, chance in left]))
+        banner, chance = left[bisect_right(ends, random_number * ends[-1], hi=len(left) - 1)]
+        return Choice(self, banner, self.way, chance / ends[-1], self._rest([banner.id for banner, _ in left]))
 
     def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
         """One of the banners whose id is not taken, each with the same probability; None where none is left."""
-        left = [banner for banner in self.banners if banner.id not in taken]
+        pairs = zip(self.banners, self.probabilities, strict=True)
+        left = [pair for pair in pairs if pair[0].id not in taken]
         if not left:
             return None
-        banner = left[int(random_number * len(left))]
-        return Choice(self, banner, HOLDOUT, 1 / len(left), self._rest_apart(taken))
+        rest = self._rest([banner.id for banner, chance in left if chance])
+        return Choice(self, left[int(random_number * len(left))][0], HOLDOUT, 1 / len(left), rest)
 
-    def _rest_apart(self, taken: Collection[str]) -> bytes:
-        """For events, which name only those that could be chosen."""
-        chances = [
-            0.0 if banner.id in taken else chance
-            for banner, chance in zip(self.banners, self.probabilities, strict=True)
-        ]
-        if not self.is_open or chances == self.probabilities:
-            return self.written.event_rest
-        return rest_field(self.visit.platform, None, eligible_among(self.banners, chances))
+    def _rest(self, eligible: Sequence[str]) -> bytes:
+        """What events say at their end where only these could be chosen."""
+        return rest_field(self.visit.platform, None, " ".join(eligible) if self.is_open else None)
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""

@@ -32,7 +32,7 @@ def choose_apart(places: Sequence[Place], unit: float, random: Callable[[], floa
     """
     taken: set[str] = set()
     choices: list[Choice | None] = [None] * len(places)
-    for index in sorted(range(len(places)), key=lambda index: places[index].candidates):
+    for index in sorted(range(len(places)), key=[place.candidates for place in places].__getitem__):
         choice = _choose(places[index], unit, taken, random())
         if choice is not None:
             taken.add(choice.banner.id)

@@ -25,6 +25,8 @@ from web.admin_tenants import tenants
 from web.auth import admit, check_declarations, requires
 from web.context import EXTENSION, Context, CurrentConfiguration, Insight
 from web.dashboard_pages import dashboard
+from web.demo import EXTENSION as DEMO
+from web.demo import DemoShop, demo_pages
 from web.docs import docs
 from web.door import METHODS, Door
 from web.evidence_reports import evidence
@@ -39,6 +41,7 @@ from web.refusals import answer_errors, refuse_invalid
 from web.reports import reports
 from web.schemas import ErrorAnswer
 from web.sessions import keep_sessions
+from web.tag import tag
 
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HOT_CALL = "hot_call"
@@ -99,12 +102,14 @@ def build(
     now: Callable[[], datetime],
     insight: Insight,
     secure_cookies: bool = False,
+    demo: DemoShop | None = None,
 ) -> BannerApplication:
     """The application of one worker.
 
     `configuration` is the snapshot's: it needs no store, and raises StoreUnavailable while there is none. `ready` says
     whether this process may be sent requests, one word for its state, and details. `metrics` is Prometheus text.
-    `secure_cookies`: browsers reach the service by https only.
+    `secure_cookies`: browsers reach the service by https only. `demo`: what the page /demo needs, which shows only
+    where there is the demo tenant.
     """
     app = BannerApplication(door)
     current = CurrentConfiguration(store)
@@ -121,9 +126,11 @@ def build(
         daily_counts=DailyCounts(store),
         standings=Standings(store),
     )
-    for calls in (tenants, keys, slots, banners, seeds, reports, evidence, media, health, docs):
+    for calls in (tenants, keys, slots, banners, seeds, reports, evidence, media, tag, health, docs):
         app.register_api(calls)
     app.register_blueprint(dashboard)
+    app.extensions[DEMO] = demo
+    app.register_blueprint(demo_pages)
     keep_sessions(app, session_key(insight.keyring), secure_cookies=secure_cookies)
     _add_hot_calls(app)
     answer_errors(app)

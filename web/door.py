@@ -22,7 +22,7 @@ from web.callers import MAY_ASK, Callers, not_ready, unauthorised
 from web.errors import ApiError
 from web.hot_answer import render, render_page
 from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, json_response, read_body, refusal
-from web.known_calls import KnownCall, KnownCalls
+from web.known_calls import KnownCall, KnownCalls, KnownPage
 from web.metrics import Metrics
 from web.parameters import (
     BANNER,
@@ -35,6 +35,7 @@ from web.parameters import (
     parse_page,
     parse_query,
     split_customer,
+    split_customer_of_page,
 )
 from web.visitors import Visitors, is_prefetch
 
@@ -73,7 +74,8 @@ class Door:
     def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
         self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
         self._callers = Callers(self._snapshot, public_url=public_url, city_header=city_header)
-        self._known_calls = KnownCalls()
+        self._known_calls = KnownCalls[KnownCall]()
+        self._known_pages = KnownCalls[KnownPage]()
         calls = {
             "/banner": self._banner,
             "/click": self._one_event,
@@ -145,10 +147,15 @@ class Door:
         except UnknownName as error:
             raise ApiError(404, "unknown", str(error), error.field) from None
         visitor = self._visitors.of(request.environ, key, fields)
-        if apart is not None and not self._callers.city_header and fields.keys().isdisjoint(OF_VISITORS):
+        if apart is not None and self._recurs(fields, apart[1]):
             call = KnownCall(key, question, None if visitor.in_person else visitor)
             self._known_calls.keep(request.environ, apart[0], configuration, call)
         return self._decided(request, self._decider.decide(question, fields.get("customer_id"), visitor))
+
+    def _recurs(self, fields: Mapping[str, str], customer: str) -> bool:
+        """Whether a call means the same for all visitors, once this customer is split off it."""
+        is_split = fields.get("customer_id", "") == customer
+        return is_split and not self._callers.city_header and fields.keys().isdisjoint(OF_VISITORS)
 
     def _ask(self, request: Request, tenant: str, slot: str, fields: Mapping[str, str]) -> Ask:
         city = fields.get("city") or self._callers.city(request)
@@ -158,12 +165,9 @@ class Door:
     def _decided(self, request: Request, decision: Decision | None) -> Response:
         if decision is None:
             return Response(204, self._hot_headers(), b"")
-        self._note(decision)
-        return Response(200, self._hot_headers(), render(decision, self._callers.base(request)))
-
-    def _note(self, decision: Decision) -> None:
         if not decision.recorded:
             self._metrics.happened("impression_not_recorded")
+        return Response(200, self._hot_headers(), render(decision, self._callers.base(request)))
 
     def _hot_headers(self) -> Headers:
         headers = [JSON, NO_STORE]
@@ -174,16 +178,39 @@ class Door:
     # --- POST /page ---
 
     def _page(self, request: Request) -> Response:
+        body = read_body(request)
+        apart = split_customer_of_page(body)
+        known = None
+        if apart is not None:
+            asked, customer = (request.query, apart[0]), apart[1].decode("ascii")
+            known = self._known_pages.find(request.environ, asked, self._snapshot.configuration)
+        if known is None:
+            return self._new_page(request, body, apart)
+        self._callers.check_origin(request, known.key)
+        return self._decided_page(request, known, customer)
+
+    def _new_page(self, request: Request, body: bytes, apart: tuple[bytes, bytes] | None) -> Response:
+        configuration = self._snapshot.configuration
         key, tenant = self._callers.asking(request, parse_query(request.query, IN_ADDRESS).get("key"))
-        slots, fields = parse_page(json_guard.parse(read_body(request)))
-        understood = [self._understood(self._ask(request, tenant, slot, fields)) for slot in slots]
+        slots, fields = parse_page(json_guard.parse(body))
+        understood = tuple([self._understood(self._ask(request, tenant, slot, fields)) for slot in slots])
         visitor = self._visitors.of(request.environ, key, fields)
+        page = KnownPage(key, understood, None if visitor.in_person else visitor)
+        if apart is not None and self._recurs(fields, apart[1].decode("ascii")):
+            self._known_pages.keep(request.environ, (request.query, apart[0]), configuration, page)
+        return self._decided_page(request, page._replace(visitor=visitor), fields.get("customer_id"))
+
+    def _decided_page(self, request: Request, page: KnownPage, customer: str | None) -> Response:
+        key, understood, visitor = page
+        if visitor is None:
+            visitor = self._visitors.of(request.environ, key, _NO_FIELDS)
         questions = [one for one in understood if isinstance(one, Question)]
-        decisions = iter(self._decider.decide_page(questions, fields.get("customer_id"), visitor))
-        results = [next(decisions) if isinstance(one, Question) else one for one in understood]
-        for result in results:
-            if isinstance(result, Decision):
-                self._note(result)
+        decisions = self._decider.decide_page(questions, customer or None, visitor)
+        for decision in decisions:
+            if decision is not None and not decision.recorded:
+                self._metrics.happened("impression_not_recorded")
+        in_turn = iter(decisions)
+        results = [next(in_turn) if isinstance(one, Question) else one for one in understood]
         return Response(200, self._hot_headers(), render_page(results, self._callers.base(request)))
 
     def _understood(self, ask: Ask) -> Question | ApiError:

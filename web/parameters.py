@@ -131,6 +131,20 @@ def split_customer(query: str) -> tuple[str, str] | None:
     return before + rest, value
 
 
+def split_customer_of_page(body: bytes) -> tuple[bytes, bytes] | None:
+    """The same for the body of a page, which is JSON: a text in front of a colon is the name of a field."""
+    named = body.count(_CUSTOMER_FIELD)
+    if named == 0 and len(body) <= MAX_KNOWN_BODY:
+        return body, b""
+    found = _customer_in_body(body)
+    if found is None or named != 1 or len(body) > MAX_KNOWN_BODY:
+        return None
+    return body[: found.start(1)] + body[found.end(1) :], found[1]
+
+
+MAX_KNOWN_BODY = 1024
+_CUSTOMER_FIELD = b'"customer_id"'
+_customer_in_body = re.compile(rb'"customer_id"\s*:\s*"([A-Za-z0-9._~-]{0,128})"').search
 _STARTS = ("", "&")
 _CUSTOMER = "customer_id="
 _is_plain = re.compile(r"[A-Za-z0-9._~-]{0,128}").fullmatch

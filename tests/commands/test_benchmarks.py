@@ -81,4 +81,4 @@ def test_without_wrk_the_benchmark_says_how_to_get_it(
 def test_an_unknown_part_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["latency"])
-    assert "banner, click, cells, memory" in capsys.readouterr().err
+    assert "banner, click, page, cells, memory" in capsys.readouterr().err

@@ -18,6 +18,7 @@ from commands.demo_pictures import draw
 from serving.keys import find_key
 from storage.sqlite import SqliteStore
 
+URL = "http://127.0.0.1:8000"
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 SERVED_PICTURE = re.compile(r"/media/demo/[0-9a-f]{32}\.svg")
 SVG = "{http://www.w3.org/2000/svg}"
@@ -44,7 +45,7 @@ class InterruptedStore(SqliteStore):
 
 
 def test_the_demo_tenant_has_two_slots_of_ten_banners_and_six_cities(store: SqliteStore, tmp_path: Path) -> None:
-    assert demo.ensure_tenant(store, tmp_path / "media")
+    assert demo.ensure_tenant(store, tmp_path / "media", URL)
     configuration = store.configuration()
     assert configuration.tenants == {"demo": TENANT}
     assert {key: len(banners) for key, banners in configuration.banners.items()} == {
@@ -56,7 +57,7 @@ def test_the_demo_tenant_has_two_slots_of_ten_banners_and_six_cities(store: Sqli
 
 
 def test_every_banner_has_a_picture_of_its_own_size_on_the_disk(store: SqliteStore, tmp_path: Path) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     banners = [one for slot in store.configuration().banners.values() for one in slot.values()]
     assert all(SERVED_PICTURE.fullmatch(banner.image_url) for banner in banners)
     pictures = {path.name: path.read_bytes() for path in (tmp_path / "media").iterdir()}
@@ -67,7 +68,7 @@ def test_every_banner_has_a_picture_of_its_own_size_on_the_disk(store: SqliteSto
 
 
 def test_one_slot_starts_from_history_and_its_seeds_are_weak(store: SqliteStore, tmp_path: Path) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     found = seeds(store)
     assert not found["category_side"]
     assert len(found[SEEDED_SLOT]) == 60
@@ -76,10 +77,10 @@ def test_one_slot_starts_from_history_and_its_seeds_are_weak(store: SqliteStore,
 
 
 def test_a_second_run_leaves_alone_what_somebody_changed(store: SqliteStore, tmp_path: Path) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     store.delete_banner("demo", "home_top", "gift-cards")
     before = store.configuration_version()
-    assert not demo.ensure_tenant(store, tmp_path / "media")
+    assert not demo.ensure_tenant(store, tmp_path / "media", URL)
     assert store.configuration_version() == before
 
 
@@ -87,13 +88,13 @@ def test_after_an_interruption_nothing_shows_and_the_next_run_makes_all_of_it(tm
     interrupted = InterruptedStore.open(tmp_path / "banner.db")
     assert isinstance(interrupted, InterruptedStore)
     with pytest.raises(KeyboardInterrupt):
-        demo.ensure_tenant(interrupted, tmp_path / "media")
+        demo.ensure_tenant(interrupted, tmp_path / "media", URL)
     assert not interrupted.configuration().slots
     interrupted.close()
     whole = SqliteStore.open(tmp_path / "banner.db")
-    demo.ensure_tenant(whole, tmp_path / "media")
+    demo.ensure_tenant(whole, tmp_path / "media", URL)
     undisturbed = SqliteStore.open(tmp_path / "other.db")
-    demo.ensure_tenant(undisturbed, tmp_path / "other")
+    demo.ensure_tenant(undisturbed, tmp_path / "other", URL)
     assert whole.configuration().banners == undisturbed.configuration().banners
     assert seeds(whole) == seeds(undisturbed)
     whole.close()
@@ -105,7 +106,7 @@ def test_after_an_interruption_nothing_shows_and_the_next_run_makes_all_of_it(tm
 
 def test_there_is_a_key_of_every_role_and_only_its_owner_can_read_the_file(store: SqliteStore, tmp_path: Path) -> None:
     path = tmp_path / "demo.json"
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     keys = ensure_keys(store, path, NOW)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     known = store.configuration().keys
@@ -117,14 +118,14 @@ def test_there_is_a_key_of_every_role_and_only_its_owner_can_read_the_file(store
 
 
 def test_a_second_run_gives_the_same_keys(store: SqliteStore, tmp_path: Path) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     keys = ensure_keys(store, tmp_path / "demo.json", NOW)
     assert ensure_keys(store, tmp_path / "demo.json", NOW) == keys == read_keys(tmp_path / "demo.json")
     assert len(store.configuration().keys) == len(Role)
 
 
 def test_a_key_that_was_removed_is_made_anew_and_the_others_stay(store: SqliteStore, tmp_path: Path) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     keys = ensure_keys(store, tmp_path / "demo.json", NOW)
     removed = find_key(keys[Role.READ], store.configuration().keys)
     assert removed is not None
@@ -138,7 +139,7 @@ def test_a_key_that_was_removed_is_made_anew_and_the_others_stay(store: SqliteSt
 def test_a_lost_or_damaged_file_gets_new_keys_and_the_lost_ones_stop_working(
     store: SqliteStore, tmp_path: Path, content: str | None
 ) -> None:
-    demo.ensure_tenant(store, tmp_path / "media")
+    demo.ensure_tenant(store, tmp_path / "media", URL)
     path = tmp_path / "demo.json"
     lost = ensure_keys(store, path, NOW)
     path.unlink() if content is None else path.write_text(content)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bandit.model import Tenant
+from bandit.model import Slot, Tenant
 from serving.keyring import customer_digest
 from tests.backends import Backend
 from tests.installation import CITIES, Installation, Reply
@@ -102,3 +102,46 @@ def test_a_key_that_was_removed_opens_no_known_call(shop: Installation) -> None:
 )
 def test_only_what_is_surely_the_customer_is_split_off(query: str, apart: tuple[str, str] | None) -> None:
     assert split_customer(query) == apart
+
+
+def ask_page(shop: Installation, body: str) -> Reply:
+    return shop.call("POST", "/page", body=body.encode())
+
+
+@pytest.mark.parametrize(
+    "form", ['{{"slots":["home"],"customer_id":"{}"}}', '{{"customer_id" : "{}", "slots":["home"]}}']
+)
+def test_a_known_page_is_about_the_customer_it_names(shop: Installation, form: str) -> None:
+    for name in ("c-1", "as~ha.1", ""):
+        assert ask_page(shop, form.format(name)).status == 200
+    assert ask_page(shop, '{"slots":["home"]}').status == 200
+    assert customers(shop) == [hashed(shop, "c-1"), hashed(shop, "as~ha.1"), None, None]
+
+
+def test_a_customer_in_other_spelling_is_the_customer_each_time(shop: Installation) -> None:
+    for _ in range(2):
+        assert ask_page(shop, '{"slots":["home"],"customer\\u005fid":"asha"}').status == 200
+        assert ask_page(shop, '{"slots":["home"],"customer_id":"as\\u0068a"}').status == 200
+        assert ask(shop, HOME + "&customer%5Fid=asha").status == 200
+    assert customers(shop) == [hashed(shop, "asha")] * 6
+
+
+def test_what_looks_like_a_customer_of_a_page_is_what_it_is(shop: Installation) -> None:
+    for _ in range(2):
+        reply = ask_page(shop, '{"slots":["home"],"city":"\\"customer_id\\":\\"x\\""}')
+        assert reply.json["results"][0]["city"] == "_other"
+        assert ask_page(shop, '{"slots":["home"],"customer_id":"a","customer_id":"b"}').status == 400
+        assert ask_page(shop, '{"slots":["home"],"customer_id":5}').status == 400
+        assert ask_page(shop, '{"slots":["home"],"customer_id":"' + "x" * 129 + '"}').status == 400
+    assert customers(shop) == [None] * 2
+
+
+def test_a_change_of_configuration_makes_a_known_page_mean_something_else(shop: Installation) -> None:
+    body = '{"slots":["home","side"],"customer_id":"c-1"}'
+    assert [[one["status"] for one in ask_page(shop, body).json["results"]] for _ in range(2)] == [[200, 404]] * 2
+    shop.store.put_slot("shop", Slot("side"))
+    shop.refresh()
+    assert [one["status"] for one in ask_page(shop, body).json["results"]] == [200, 204]
+    shop.store.delete_key(shop.keys["server"].split("_")[1])
+    shop.refresh()
+    assert ask_page(shop, body).status == 401

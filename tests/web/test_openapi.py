@@ -32,7 +32,7 @@ def references(value: Any) -> Iterator[str]:
 def routes(side: Side) -> set[tuple[str, str]]:
     posts = {("post", path) for path in ("/click", "/view", "/page", "/events")}
     hot = {("get", "/banner"), ("get", "/go/{token}"), *posts}
-    others = ("hot_call", "dashboard.")
+    others = ("hot_call", "dashboard.", "demo.")
     rules = [rule for rule in side.app.url_map.iter_rules() if not rule.endpoint.startswith(others)]
     methods = ((method.lower(), rule.rule) for rule in rules for method in (rule.methods or ()) if method != "HEAD")
     return hot | {(method, re.sub(r"<(\w+)>", r"{\1}", rule)) for method, rule in methods}

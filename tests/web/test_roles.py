@@ -14,6 +14,7 @@ PUBLIC = {
     "/openapi.json",
     "/docs",
     "/media/<tenant>/<name>",
+    "/tag.js",
     "/banner",
     "/click",
     "/view",
@@ -25,8 +26,8 @@ OPERATOR_ONLY = {("/admin/tenants", "GET"), ("/admin/tenants", "POST"), ("/admin
 
 
 def routes(side: Side) -> list[tuple[str, str, str]]:
-    """Those of the API; test_dashboard_sessions looks at the pages."""
-    rules = [rule for rule in side.app.url_map.iter_rules() if not rule.rule.startswith("/dashboard")]
+    """Those of the API; test_dashboard_sessions and test_demo_shop look at the pages."""
+    rules = [rule for rule in side.app.url_map.iter_rules() if not rule.rule.startswith(("/dashboard", "/demo"))]
     return [(rule.rule, method, rule.endpoint) for rule in rules for method in sorted(rule.methods or ())]
 
 
