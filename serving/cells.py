@@ -286,6 +286,10 @@ class CellCache:
         cell.used_us = now_us
         return cell
 
+    def compute(self, knowledge: SlotKnowledge, visit: Visit, now_us: int) -> Cell:
+        """A cell that is not kept."""
+        return compute(knowledge, visit, now_us, self._sampler)
+
     def refresh(self, is_current: Callable[[SlotKnowledge], bool], now_us: int, has_time: Callable[[], bool]) -> None:
         """Drop the cells of knowledge replaced since, and compute stale ones again, most requested first."""
         cells = list(self._cells.items())  # at once, since requests add to it meanwhile

@@ -88,6 +88,10 @@ class Snapshot:
                 self._wake.set()
         return self._cells.get(view, visit, now_us)
 
+    def thought_of(self, view: SlotView, visit: Visit, now_us: int) -> Cell:
+        """The probabilities for a visit if the slot were as in this view; nothing is kept."""
+        return self._cells.compute(view, visit, now_us)
+
     def current(self) -> Configuration:
         """The configuration. Raises StoreUnavailable while none was ever loaded."""
         if self.configuration is None:

@@ -28,16 +28,7 @@ def list_keys(query: OfTenant) -> Json:
 def create_key(query: OfTenant, body: NewKey) -> tuple[Json, int, dict[str, str]]:
     """Make a key. Its text is shown this once."""
 
-    def attempt(version: int) -> tuple[ApiKey, str]:
-        tenant = _owner(query.tenant)
-        if (tenant is None) != (body.role == Role.OPERATOR):
-            message = "an operator key belongs to no tenant, every other key to the one in ?tenant="
-            raise ApiError(400, "bad_value", message, "role")
-        key, text = new_key(tenant, body.role, context().now(), body.name)
-        changes.put_key(key, expected_version=version)
-        return key, text
-
-    key, text = change(attempt)
+    key, text = make_key(query.tenant, body.role, body.name)
     return {**_shown(key), "key": text}, 201, {"Location": f"/admin/keys/{key.id}"}
 
 
@@ -52,11 +43,31 @@ def show_key(path: KeyPath, query: OfTenant) -> Json:
 @requires(Role.ADMIN)
 def remove_key(path: KeyPath, query: OfTenant) -> tuple[str, int]:
     """Revoke a key; within a few seconds no process takes it any more."""
-    key = _find(path.key, query.tenant)
+    revoke_key(path.key, query.tenant)
+    return "", 204
+
+
+def make_key(named_tenant: str | None, role: Role, name: str) -> tuple[ApiKey, str]:
+    """A new key that is known from now on, and its text. Raises ApiError."""
+
+    def attempt(version: int) -> tuple[ApiKey, str]:
+        tenant = _owner(named_tenant)
+        if (tenant is None) != (role == Role.OPERATOR):
+            message = "an operator key belongs to no tenant, every other key to the one in ?tenant="
+            raise ApiError(400, "bad_value", message, "role")
+        key, text = new_key(tenant, role, context().now(), name)
+        changes.put_key(key, expected_version=version)
+        return key, text
+
+    return change(attempt)
+
+
+def revoke_key(key_id: str, named_tenant: str | None) -> None:
+    """Raises ApiError for a key the caller may not see, and for the last operator's."""
+    key = _find(key_id, named_tenant)
     if key.role == Role.OPERATOR and _operators() == 1:
         raise ApiError(409, "last_operator", "this is the last operator key; make another one first", "key")
     changes.delete_key(key)
-    return "", 204
 
 
 def _owner(named: str | None) -> str | None:

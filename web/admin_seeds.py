@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from math import fsum
 from pathlib import Path
@@ -37,10 +37,7 @@ def list_seeds(path: SlotPath, query: OfTenant) -> Json:
     """The seeds of the slot, and how much evidence each holds."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
-    by_id: defaultdict[str, list[Seed]] = defaultdict(list)
-    for seed in context().store.seeds(tenant.id, path.slot):
-        by_id[seed.seed_id].append(seed)
-    return {"seeds": [_summary(seed_id, cells) for seed_id, cells in sorted(by_id.items())]}
+    return {"seeds": seeds_of(tenant.id, path.slot)}
 
 
 @seeds.post("/slots/<slot>/seeds", responses={202: JobStarted, **errors(413, 415, 429)})
@@ -50,14 +47,7 @@ def start_seeding(path: SlotPath, query: SeedOptions, raw: History) -> tuple[Jso
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
     raw.require_type("text/csv")
-    options = _options(tenant.id, path.slot, query)
-    try:
-        job = context().jobs.start(tenant.id, raw.chunks(), lambda file: _command(file, options), context().now())
-    except TooManyJobs:
-        message = "the tenant's earlier jobs have not ended yet; wait for one of them"
-        raise ApiError(429, "too_many_jobs", message, headers=(("Retry-After", "10"),)) from None
-    if not query.dry_run:
-        changes.note(tenant.id, "started", f"seeding of {path.slot}", " ".join([f"job {job}", *options[2:]]))
+    job = start_job(tenant.id, path.slot, query, raw.chunks())
     url = f"/admin/jobs/{job}"
     return {"job": job, "url": url}, 202, {"Location": url}
 
@@ -68,8 +58,7 @@ def remove_seeds(path: SeedPath, query: OfTenant) -> tuple[str, int]:
     """Take the evidence of one seed back."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
-    if not changes.delete_seeds(tenant.id, path.slot, path.seed):
-        raise ApiError(404, "unknown", f"there is no seed {path.seed} in slot {path.slot}", "seed")
+    remove(tenant.id, path.slot, path.seed)
     return "", 204
 
 
@@ -81,6 +70,33 @@ def show_job(path: JobPath, query: OfTenant) -> Json:
     if progress is None:
         raise ApiError(404, "unknown", f"there is no job {path.job}", "job")
     return asdict(progress)
+
+
+def start_job(tenant: str, slot: str, query: SeedOptions, content: Iterable[bytes]) -> str:
+    """Start the seeding command on this history; the job's id. Raises ApiError."""
+    options = _options(tenant, slot, query)
+    try:
+        job = context().jobs.start(tenant, content, lambda file: _command(file, options), context().now())
+    except TooManyJobs:
+        message = "the tenant's earlier jobs have not ended yet; wait for one of them"
+        raise ApiError(429, "too_many_jobs", message, headers=(("Retry-After", "10"),)) from None
+    if not query.dry_run:
+        changes.note(tenant, "started", f"seeding of {slot}", " ".join([f"job {job}", *options[2:]]))
+    return job
+
+
+def seeds_of(tenant: str, slot: str) -> list[Json]:
+    """The seeds of a slot, and how much evidence each holds."""
+    by_id: defaultdict[str, list[Seed]] = defaultdict(list)
+    for seed in context().store.seeds(tenant, slot):
+        by_id[seed.seed_id].append(seed)
+    return [_summary(seed_id, cells) for seed_id, cells in sorted(by_id.items())]
+
+
+def remove(tenant: str, slot: str, seed: str) -> None:
+    """Take the evidence of one seed back. Raises ApiError where there is none."""
+    if not changes.delete_seeds(tenant, slot, seed):
+        raise ApiError(404, "unknown", f"there is no seed {seed} in slot {slot}", "seed")
 
 
 def _summary(seed_id: str, cells: Sequence[Seed]) -> Json:

@@ -36,7 +36,8 @@ _FILES = Path(__file__).parent / "static" / "dashboard"
 _ROLES = (Role.READ, Role.ADMIN, Role.OPERATOR)
 """Of the keys that may sign in."""
 
-SECTIONS = (("overview", "Overview"), ("why", "Why"), ("show_changes", "Audit log"))
+SECTIONS = (("overview", "Overview"), ("why", "Why"), ("show_changes", "Audit log"), ("show_system", "System"))
+ADMIN_SECTIONS = (("show_keys", "Keys"),)
 OPERATOR_SECTIONS = (("show_tenants", "Tenants"),)
 
 dashboard = Blueprint("dashboard", __name__, url_prefix=PREFIX)
@@ -119,7 +120,9 @@ def _for_templates() -> dict[str, Any]:
     return {
         "key": key,
         "may_change": may_change,
-        "sections": SECTIONS + (OPERATOR_SECTIONS if key is not None and key.role == Role.OPERATOR else ()),
+        "sections": SECTIONS
+        + (ADMIN_SECTIONS if may_change else ())
+        + (OPERATOR_SECTIONS if key is not None and key.role == Role.OPERATOR else ()),
         "tenant_id": None if key is None else key.tenant or request.args.get("tenant"),
         "form_proof": sessions.form_proof,
         "with_query": _with_query,

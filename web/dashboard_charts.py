@@ -34,11 +34,13 @@ def sparkline(values: Sequence[float | None], title: str) -> Markup:
     known = [value for value in values if value is not None]
     highest = max(known, default=0.0) or 1.0
     step = SPARK_WIDTH / max(len(values) - 1, 1)
-    lines = [
-        f"{'M' if at == 0 or values[at - 1] is None else 'L'}{at * step:.1f} {_down(value / highest, SPARK_HEIGHT):.1f}"
-        for at, value in enumerate(values)
-        if value is not None
-    ]
+    lines = []
+    for at, value in enumerate(values):
+        if value is not None:
+            begins = at == 0 or values[at - 1] is None
+            # A hair's breadth to the right, so that a day alone is a dot.
+            place = f"{at * step:.1f} {_down(value / highest, SPARK_HEIGHT):.1f}h.1"
+            lines.append(f"{'M' if begins else 'L'}{place}")
     return _svg(SPARK_WIDTH, SPARK_HEIGHT, title, [f'<path class="spark" d="{" ".join(lines)}"/>'])
 
 

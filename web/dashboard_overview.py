@@ -32,7 +32,7 @@ WIDEST_LIFT = 1.0
 """Where the scale of drawn lifts ends: twice as good."""
 _TROUBLES = {
     "ok": "",
-    "degraded": "The store is away. Banners are chosen from the last snapshot and nothing is lost.",
+    "degraded": "Store or broker cannot be reached. Banners are chosen from what is known, and nothing is lost.",
     "no drain": "No drain is running: what happens is recorded, but not counted until one runs.",
     "shedding": "The journal is full: banners are shown without being recorded, and clicks are refused.",
     "journal unwritable": "The journal cannot be written: banners are shown without being recorded.",
@@ -57,7 +57,7 @@ def overview() -> str | Response:
     slots = [slot for (owner, _), slot in context().current().slots.items() if owner == tenant.id]
     rows = {slot.id: _row(tenant, slot, period, has_time) for slot in _each_in_turn(slots)}
     table = _table([rows[slot.id] for slot in slots])
-    alarms = [*_alarms_of_service(), *_alarms_of_slots(tenant, slots)]
+    alarms = [*alarms_of_service(), *_alarms_of_slots(tenant, slots)]
     return page(
         "overview.html", tables=[table], tenant=tenant, period=period, periods=PERIODS, alarms=alarms, slots=slots
     )
@@ -175,7 +175,8 @@ def _lift_interval(row: Mapping[str, Any]) -> str:
     return show.change_interval(row["lift_low"], row["lift_high"])
 
 
-def _alarms_of_service() -> Iterator[str]:
+def alarms_of_service() -> Iterator[str]:
+    """What is wrong with the service, in sentences."""
     _, state, _ = context().ready()
     if said := _TROUBLES.get(state, f"This process says: {state}."):
         yield said

@@ -2,9 +2,13 @@
 
 from web import (
     dashboard_audit,
+    dashboard_banner,
     dashboard_city,
+    dashboard_keys,
     dashboard_overview,
+    dashboard_seeds,
     dashboard_slot,
+    dashboard_system,
     dashboard_tenants,
     dashboard_why,
 )
@@ -13,9 +17,13 @@ from web.dashboard import dashboard
 __all__ = [
     "dashboard",
     "dashboard_audit",
+    "dashboard_banner",
     "dashboard_city",
+    "dashboard_keys",
     "dashboard_overview",
+    "dashboard_seeds",
     "dashboard_slot",
+    "dashboard_system",
     "dashboard_tenants",
     "dashboard_why",
 ]

@@ -15,7 +15,7 @@ from bandit.standing import Standing
 from bandit.zone import day_to_date
 from web import dashboard_formats as show
 from web.admin import banners_of, find_slot
-from web.auth import requires
+from web.auth import caller, requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
 from web.dashboard_charts import Series, key, share_bar, sparkline, stack
@@ -102,11 +102,18 @@ def _total(rows: Sequence[CountRow], slot: Slot) -> ReportRow | None:
 
 
 def _banner_table(facts: _Banners, city: str) -> Table:
+    may_change = caller().role in (Role.ADMIN, Role.OPERATOR)
+
+    def link(row: Row) -> str:
+        if not row["is_there"] or not may_change:
+            return ""
+        return url_for("dashboard.show_banner", slot=facts.slot.id, banner=row["banner"])
+
     return Table(
         "banners",
         "Banners",
         (
-            Column("banner", "Banner"),
+            Column("banner", "Banner", link=link),
             Column("image_url", "Picture", cell=lambda row: picture(facts.by_id.get(row["banner"]))),
             numeric("trials", "Views" if facts.slot.trial == "viewed" else "Impressions", show.count),
             numeric("clicks", "Clicks", show.count),

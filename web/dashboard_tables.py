@@ -23,6 +23,7 @@ class Column:
     cell: Callable[[Row], str] | None = None
     """What the page shows instead, from the whole row; safe as it is where it is Markup."""
     is_number: bool = False
+    is_on_page_only: bool = False
 
     def shown(self, row: Row) -> str:
         """The content of the cell."""
@@ -49,4 +50,5 @@ class Table:
 
     def csv(self) -> Response:
         """A download of the values as they are."""
-        return csv_answer(self.name, [*(column.name for column in self.columns), *self.more], self.rows)
+        names = [column.name for column in self.columns if not column.is_on_page_only]
+        return csv_answer(self.name, [*names, *self.more], self.rows)

@@ -1,0 +1,171 @@
+"""The rules of a banner: previewed, saved, refused."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from bandit.model import Banner, Slot
+from tests.web.browsing import Visitor, words
+from tests.web.flask_side import Side
+
+PAGE = "/dashboard/slots/home/banners/b1"
+AS_IT_IS = {
+    "enabled": "yes",
+    "weight": "1",
+    "min_share": "0",
+    "max_share": "1",
+    "starts_at": "",
+    "ends_at": "",
+    "cities": "",
+    "excluded_cities": "",
+}
+
+
+def stored(side: Side, banner: str = "b1") -> Banner:
+    return side.store.configuration().banners["shop", "home"][banner]
+
+
+def edition_of(page: str) -> str:
+    return page.partition('name="edition" value="')[2][:16]
+
+
+def submit(visitor: Visitor, act: str, **fields: str | None) -> Any:
+    """The form as it is, with these fields changed; None unchecks a box."""
+    sent = {**AS_IT_IS, **fields, "act": act, "edition": edition_of(visitor.read(PAGE))}
+    return visitor.send(PAGE, **{name: value for name, value in sent.items() if value is not None})
+
+
+def test_saving_changes_what_the_form_says_and_says_so(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    answer = submit(
+        visitor,
+        "save",
+        weight="2.5",
+        min_share="0.1",
+        max_share="0.6",
+        starts_at="2026-02-01T09:00",
+        ends_at="2026-03-01T00:00:30",
+        cities="pune, mumbai",
+        excluded_cities=" mumbai ,",
+    )
+    assert answer.status_code == 303 and "Saved" in words(visitor.read(answer.headers["Location"]))
+    before = Banner("home", "b1", "/media/shop/b1.png", "https://shop.example/b1")
+    assert stored(side) == replace(
+        before,
+        weight=2.5,
+        min_share=0.1,
+        max_share=0.6,
+        starts_at=datetime(2026, 2, 1, 3, 30, tzinfo=UTC),
+        ends_at=datetime(2026, 2, 28, 18, 30, 30, tzinfo=UTC),
+        cities=("pune", "mumbai"),
+        excluded_cities=("mumbai",),
+    )
+    assert 'value="2026-02-01T09:00:00"' in visitor.read(PAGE)
+    (row,) = visitor.download("/dashboard/changes?csv=changes")
+    assert row["subject"] == "banner home/b1" and "weight: 1.0 → 2.5" in row["detail"]
+
+
+def test_saving_without_a_change_stores_and_logs_nothing(side: Side) -> None:
+    version, visitor = side.store.configuration_version(), Visitor(side, "admin")
+    assert submit(visitor, "save").status_code == 303
+    assert side.store.configuration_version() == version
+    assert visitor.download("/dashboard/changes?csv=changes") == []
+
+
+def test_a_preview_shows_the_shares_and_saves_nothing(side: Side) -> None:
+    version, visitor = side.store.configuration_version(), Visitor(side, "admin")
+    text = words(submit(visitor, "preview", max_share="0.1", min_share="0.1").text)
+    assert "Nothing is saved yet" in text and "What the shares become" in text
+    assert "b1 " in text and "10.0 %" in text
+    assert side.store.configuration_version() == version
+    page = submit(visitor, "preview", weight="7").text
+    assert 'value="7"' in page
+
+
+def test_a_preview_comes_true(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    changes = {"min_share": "0.25", "max_share": "0.25"}
+    assert "25.0 %" in words(submit(visitor, "preview", **changes).text)
+    submit(visitor, "save", **changes)
+    side.installation.refresh()
+    rows = {row["banner"]: float(row["now"]) for row in visitor.download(f"{PAGE}?csv=shares")}
+    assert rows["b1"] == pytest.approx(0.25) and sum(rows.values()) == pytest.approx(1)
+
+
+def test_pausing_gives_the_others_its_share(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "b1 " in words(submit(visitor, "preview", enabled=None).text)
+    assert submit(visitor, "save", enabled=None).status_code == 303
+    assert not stored(side).enabled
+    side.installation.refresh()
+    assert {side.installation.banner().json["banner"] for _ in range(30)} == {"b2", "b3"}
+    submit(visitor, "save")
+    assert stored(side).enabled
+
+
+def test_a_pin_is_the_slots_and_can_be_taken_away(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "100.0 %" in words(submit(visitor, "preview", pinned="yes").text)
+    submit(visitor, "save", pinned="yes")
+    assert side.store.configuration().slots["shop", "home"].pinned_banner == "b1"
+    assert "b1 is pinned" in words(visitor.read("/dashboard/slots/home"))
+    submit(visitor, "save")
+    assert side.store.configuration().slots["shop", "home"].pinned_banner is None
+    assert [row["subject"] for row in visitor.download("/dashboard/changes?csv=changes")] == ["slot home"] * 2
+
+
+def test_another_banners_pin_is_left_alone(side: Side) -> None:
+    side.store.put_slot("shop", Slot("home", pinned_banner="b2"))
+    submit(Visitor(side, "admin"), "save", weight="3")
+    assert side.store.configuration().slots["shop", "home"].pinned_banner == "b2"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("weight", ""),
+        ("weight", "much"),
+        ("weight", "nan"),
+        ("weight", "-1"),
+        ("min_share", "2"),
+        ("max_share", "-0.1"),
+        ("starts_at", "tomorrow"),
+        ("ends_at", "0001-01-01T00:00"),
+        ("cities", "atlantis"),
+        ("cities", "no id!"),
+        ("excluded_cities", "atlantis"),
+    ],
+)
+def test_a_wrong_field_is_named_and_what_was_typed_stays(side: Side, field: str, value: str) -> None:
+    before = stored(side)
+    for act in ("preview", "save"):
+        answer = submit(Visitor(side, "admin"), act, **{field: value})
+        assert answer.status_code == 400 and field in words(answer.text), answer.text
+        assert f'value="{value}"' in answer.text and 'aria-invalid="true"' in answer.text
+    assert stored(side) == before
+
+
+def test_rules_that_contradict_each_other_are_refused(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "min_share" in words(submit(visitor, "save", min_share="0.5", max_share="0.1").text)
+    late = submit(visitor, "save", starts_at="2026-02-02T00:00", ends_at="2026-02-01T00:00")
+    assert "ends_at must be after" in words(late.text)
+
+
+def test_a_change_made_by_somebody_else_meanwhile_is_not_overwritten(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    edition = edition_of(visitor.read(PAGE))
+    side.store.put_banner("shop", replace(stored(side), weight=9.0))
+    answer = visitor.send(PAGE, **{**AS_IT_IS, "act": "save", "edition": edition})
+    assert answer.status_code == 409 and "somebody changed this banner" in words(answer.text)
+    assert stored(side).weight == 9.0
+
+
+def test_reading_is_not_changing(side: Side) -> None:
+    visitor = Visitor(side, "read")
+    assert visitor.open(PAGE).status_code == 403
+    assert "banners/b1" not in visitor.read("/dashboard/slots/home")
+    assert "banners/b1" in Visitor(side, "admin").read("/dashboard/slots/home")
+    assert Visitor(side, "admin").open("/dashboard/slots/home/banners/b9").status_code == 404

@@ -1,0 +1,96 @@
+"""A history goes up, is looked at, applied and taken back, all in the dashboard."""
+
+import re
+import time
+from io import BytesIO
+from typing import Any
+
+import pytest
+
+from bandit.model import Seed
+from tests.web.browsing import Visitor, words
+from tests.web.flask_side import Side
+from tests.web.test_admin_seeds import DEADLINE_SECONDS, history
+
+SEEDS = "/dashboard/slots/home/seeds"
+
+
+@pytest.fixture(autouse=True)
+def same_store(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command that runs as a job finds its store as any command does: by the settings."""
+    for name, value in side.installation.backend.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def upload(visitor: Visitor, act: str, content: bytes, **fields: str) -> Any:
+    return visitor.send(SEEDS, history=(BytesIO(content), "history.csv"), act=act, **fields)
+
+
+def end_of(visitor: Visitor, started: Any) -> str:
+    """The words of the job's page once it has ended."""
+    assert started.status_code == 303, started.text
+    return wait_for(visitor, started.headers["Location"])
+
+
+def wait_for(visitor: Visitor, job: str) -> str:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while "Waiting for its turn" in (text := words(visitor.read(job))) or "worked on" in text:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return text
+
+
+def pairs_of(text: str) -> dict[tuple[str, str], str]:
+    """(city, banner) -> new trials, as a dry run's table has them."""
+    found = re.findall(r"(pune|mumbai|new-delhi) (b\d) \S+ -> (\S+)", text)
+    return {(city, banner): trials for city, banner, trials in found}
+
+
+def test_what_a_dry_run_shows_is_what_is_then_stored_and_it_can_be_taken_back(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "starts from nothing" in words(visitor.read(SEEDS))
+    shown = end_of(visitor, upload(visitor, "dry run", history(), seed_id="h1"))
+    assert "Done" in shown and side.store.seeds("shop", "home") == []
+    assert "Done" in end_of(visitor, upload(visitor, "apply", history(), seed_id="h1"))
+    stored = {(seed.city, seed.banner): f"{seed.trials:,.1f}" for seed in side.store.seeds("shop", "home")}
+    promised = pairs_of(shown)
+    assert promised and promised.items() <= stored.items()
+    (row,) = visitor.download(f"{SEEDS}?csv=seeds")
+    assert (row["seed_id"], int(row["cells"])) == ("h1", len(stored))
+    assert visitor.send(f"{SEEDS}/h1/remove", form=SEEDS).status_code == 303
+    assert side.store.seeds("shop", "home") == []
+    log = [(each["action"], each["subject"]) for each in visitor.download("/dashboard/changes?csv=changes")]
+    assert log == [("removed", "seeds home/h1"), ("started", "seeding of home")]
+
+
+def test_a_history_that_cannot_be_read_says_so(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    text = end_of(visitor, upload(visitor, "apply", b"banner,city,click\nb1,pune,maybe\n"))
+    assert "It failed; nothing was changed" in text
+
+
+def test_a_missing_file_and_a_wrong_option_are_named(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    missing = visitor.send(SEEDS, act="apply")
+    assert missing.status_code == 400 and "choose a CSV file" in words(missing.text)
+    wrong = upload(visitor, "apply", history(), weight="2")
+    assert wrong.status_code == 400 and "weight" in words(wrong.text)
+
+
+def test_a_history_that_is_too_large_is_refused(side: Side) -> None:
+    body = {"data": bytes(21 << 20), "content_type": "multipart/form-data; boundary=x"}
+    assert Visitor(side, "admin").open(SEEDS, method="POST", **body).status_code == 413
+
+
+def test_a_job_and_a_seed_of_others_are_not_there(side: Side) -> None:
+    side.store.put_seeds("shop", "home", "h1", [Seed("h1", "pune", "b1", 10.0, 1.0)])
+    admin = Visitor(side, "admin")
+    job = upload(admin, "dry run", history()).headers["Location"]
+    assert Visitor(side, "other").open(job).status_code == 404
+    assert admin.open(f"{SEEDS}/jobs/{'0' * 32}").status_code == 404
+    assert admin.open(f"{SEEDS}/jobs/..%2f").status_code == 404
+    assert admin.send(f"{SEEDS}/h9/remove", form=SEEDS).status_code == 404
+    other = Visitor(side, "other")
+    assert other.send(f"{SEEDS}/h1/remove", form="/dashboard/keys").status_code == 404
+    assert len(side.store.seeds("shop", "home")) == 1
+    wait_for(admin, job)

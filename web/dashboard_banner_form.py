@@ -1,0 +1,83 @@
+"""The form of a banner's rules: shown in the tenant's zone, read back as an API body would be."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from bandit.model import Banner, Slot, Tenant
+from web.admin import values
+from web.admin_rules import check_banner
+from web.refusals import refuse_invalid
+from web.schemas import BannerPatch
+
+NUMBERS = ("weight", "min_share", "max_share")
+LISTS = ("cities", "excluded_cities")
+TIMES = ("starts_at", "ends_at")
+
+
+class Wanted(NamedTuple):
+    """What a form asks for: the banner, and the slot with or without its pin."""
+
+    banner: Banner
+    slot: Slot
+
+
+def filled(banner: Banner, slot: Slot, zone: str) -> dict[str, str]:
+    """The fields of the form as they are now; an unchecked box is not there."""
+    fields = {name: repr(getattr(banner, name)).removesuffix(".0") for name in NUMBERS}
+    fields |= {name: ", ".join(getattr(banner, name)) for name in LISTS}
+    fields |= {name: _local(getattr(banner, name), zone) for name in TIMES}
+    boxes = {"enabled": banner.enabled, "pinned": slot.pinned_banner == banner.id}
+    return fields | {name: "yes" for name, is_checked in boxes.items() if is_checked}
+
+
+def edition(banner: Banner, slot: Slot) -> str:
+    """Changes whenever somebody changes what the form shows."""
+    return hashlib.sha256(repr((banner, slot.pinned_banner)).encode()).hexdigest()[:16]
+
+
+def read(form: Mapping[str, str], tenant: Tenant, slot: Slot, banner: Banner, others: Mapping[str, Banner]) -> Wanted:
+    """What the form asks for. Raises ApiError that names the field."""
+    given: dict[str, Any] = {name: _number(form.get(name, "")) for name in NUMBERS}
+    given |= {name: [each.strip() for each in form.get(name, "").split(",") if each.strip()] for name in LISTS}
+    given |= {name: _zoned(form.get(name, ""), tenant.time_zone) for name in TIMES}
+    given["enabled"] = "enabled" in form
+    try:
+        body = BannerPatch.model_validate(given)
+    except ValidationError as error:
+        refuse_invalid(error)
+    wanted = replace(banner, **values(body, banner.id, given_only=True))
+    check_banner(tenant, slot, wanted, others.values())
+    return Wanted(wanted, replace(slot, pinned_banner=_pin(slot, banner.id, is_wanted="pinned" in form)))
+
+
+def _pin(slot: Slot, banner: str, *, is_wanted: bool) -> str | None:
+    if is_wanted:
+        return banner
+    return None if slot.pinned_banner == banner else slot.pinned_banner
+
+
+def _local(value: datetime | None, zone: str) -> str:
+    return "" if value is None else value.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def _zoned(text: str, zone: str) -> str | None:
+    """The moment as the API takes it; what is no time is left for it to refuse."""
+    if not text.strip():
+        return None
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).isoformat()
+    except ValueError:
+        return text
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

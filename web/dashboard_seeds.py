@@ -1,0 +1,101 @@
+"""Seeds of a slot: a history is uploaded, looked at, applied, and taken back."""
+
+from collections.abc import Iterator
+from typing import IO, Any
+
+from flask import Response, redirect, request, url_for
+from pydantic import ValidationError
+from werkzeug.wrappers import Response as AnyResponse
+
+from bandit.model import Role
+from web import dashboard_formats as show
+from web.admin import find_slot
+from web.admin_seeds import MAX_CSV_BYTES, remove, seeds_of, start_job
+from web.auth import requires
+from web.context import context
+from web.dashboard import dashboard, page, tenant_of_page
+from web.dashboard_keys import remove_button
+from web.dashboard_tables import Column, Row, Table, numeric
+from web.errors import ApiError
+from web.guarded_request import BODY_BYTES, CHUNK_BYTES
+from web.refusals import refuse_invalid
+from web.schemas import SeedOptions
+
+FIELDS = ("seed_id", "banner_column", "city_column", "click_column", "impressions_column", "filter")
+NUMBERS = ("weight", "max_strength")
+
+
+@dashboard.get("/slots/<slot>/seeds")
+@requires(Role.ADMIN, by_session=True)
+def show_seeds(slot: str) -> str | Response:
+    """What there is, and the form for more."""
+    tenant = tenant_of_page()
+    found = find_slot(tenant.id, slot)
+    return page("seeds.html", tables=[_table(slot, seeds_of(tenant.id, slot))], slot=found)
+
+
+@dashboard.post("/slots/<slot>/seeds")
+@requires(Role.ADMIN, body_bytes=MAX_CSV_BYTES + BODY_BYTES, by_session=True)
+def upload_seeds(slot: str) -> AnyResponse:
+    """Start a dry run or the seeding itself, and look at it."""
+    tenant = tenant_of_page()
+    find_slot(tenant.id, slot)
+    options = _options()
+    file = request.files.get("history")
+    if file is None or not file.filename:
+        raise ApiError(400, "missing", "choose a CSV file with a header line", "history")
+    job = start_job(tenant.id, slot, options, _chunks(file.stream))
+    return redirect(url_for("dashboard.show_seeding", slot=slot, job=job), 303)
+
+
+@dashboard.get("/slots/<slot>/seeds/jobs/<job>")
+@requires(Role.ADMIN, by_session=True)
+def show_seeding(slot: str, job: str) -> str | Response:
+    """How far it is, and what it says."""
+    tenant = tenant_of_page()
+    found = find_slot(tenant.id, slot)
+    progress = context().jobs.progress(tenant.id, job) if job.isalnum() else None
+    if progress is None:
+        raise ApiError(404, "unknown", "there is no such job", "job")
+    return page("seeding.html", slot=found, progress=progress)
+
+
+@dashboard.post("/slots/<slot>/seeds/<seed>/remove")
+@requires(Role.ADMIN, by_session=True)
+def remove_seed(slot: str, seed: str) -> AnyResponse:
+    """Take the evidence of one seed back."""
+    remove(tenant_of_page().id, slot, seed)
+    return redirect(url_for("dashboard.show_seeds", slot=slot), 303)
+
+
+def _options() -> SeedOptions:
+    """Those of the form that are filled in. Raises ApiError."""
+    given = {name: text for name in (*FIELDS, *NUMBERS) if (text := request.form.get(name, "").strip())}
+    try:
+        return SeedOptions.model_validate({**given, "dry_run": request.form.get("act") != "apply"})
+    except ValidationError as error:
+        refuse_invalid(error)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _table(slot: str, rows: list[dict[str, Any]]) -> Table:
+    def button(row: Row) -> str:
+        return remove_button(url_for("dashboard.remove_seed", slot=slot, seed=row["seed_id"]), "remove")
+
+    return Table(
+        "seeds",
+        "Seeds",
+        (
+            Column("seed_id", "Seed"),
+            numeric("cells", "Pairs of city and banner", show.count),
+            numeric("trials", "Worth, in trials", show.number),
+            numeric("clicks", "Clicks", show.number),
+            Column("", "Remove", cell=button, is_on_page_only=True),
+        ),
+        rows,
+        "This slot has no seeds: it starts from nothing. Upload a history below, and look at the dry run first.",
+    )
