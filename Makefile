@@ -3,10 +3,10 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test check bench backup restore clean environment environment-dev
+.PHONY: help run demo-traffic test check bench backup restore services-up services-down clean environment environment-dev
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-14s %s\n", $$1, $$2 }'
 
 run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
 	@$(PYTHON_IN_VENV) -m commands.demo
@@ -33,6 +33,12 @@ backup: environment ## copy store, journal, pictures and secrets into one archiv
 restore: environment ## put an archive back while the service is stopped: FROM=backups/x.tar.gz; ARGS=--force over data
 	@$(PYTHON_IN_VENV) -m commands.restore $(FROM) $(ARGS)
 
+services-up: environment ## start Cassandra, Kafka and a registry on this machine (needs Java 17 and Maven); ARGS="--nodes 3"
+	@$(PYTHON_IN_VENV) -m services up $(ARGS)
+
+services-down: environment ## stop them; their data stay in data/services
+	@$(PYTHON_IN_VENV) -m services down
+
 clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -41,4 +47,4 @@ environment:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
 
 environment-dev:
-	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements-dev.txt
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

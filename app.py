@@ -155,7 +155,7 @@ def _tie_to_supervisor() -> None:
 
 def _serve(settings: Settings) -> int:
     from processes import serve
-    from storage.sqlite_schema import SchemaVersionError
+    from storage.base import SchemaVersionError
 
     try:
         return serve.run(settings)
@@ -173,7 +173,7 @@ def _web(settings: Settings) -> int:
 
 def _drain(settings: Settings) -> int:
     from processes import drain
-    from storage.sqlite_schema import SchemaVersionError
+    from storage.base import SchemaVersionError
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,27 +1,27 @@
-"""Every setting of the service: the classes below are the one table of section, key, type, default, range and help.
+"""Every setting of the service: the classes below and in settings_kafka are the one table of section, key, type, range,
+default and help.
 
 `load` reads config.ini and the environment on top of the defaults, and names everything that is wrong at once. Only
 entry points import this module; they hand single values on.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
-from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from data_directory import Paths
+from settings_kafka import Consumer, Kafka, kafka_contradictions
+from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
 
 ROOT = Path(__file__).parent
 """Where app.py and config.ini are; relative paths start here."""
 
 Network = IPv4Network | IPv6Network
-Check = Callable[[Any], object]
 
 
 class SettingsError(Exception):
@@ -32,55 +32,31 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-def _setting(default: Any, help: str, right: str, check: Check | None = None) -> Any:
-    """One row of the table. `right` says in words what the type and `check` accept."""
-    return field(default=default, metadata={"help": help, "right": right, "check": check})
-
-
-def _number(default: float, help: str, lowest: float, highest: float) -> Any:
-    kind = "a whole number" if isinstance(default, int) else "a number"
-    return _setting(default, help, f"{kind} from {lowest} to {highest}", lambda value: lowest <= value <= highest)
-
-
-def _choice(default: str, help: str, *choices: str) -> Any:
-    return _setting(default, help, " or ".join(choices), lambda value: value in choices)
-
-
-def _pattern(help: str, right: str, pattern: str) -> Any:
-    """A text that may be empty, and is by default."""
-    return _setting("", help, right, lambda value: not value or re.fullmatch(pattern, value) is not None)
-
-
 def _is_zone(value: str) -> bool:
     return value in available_timezones()
-
-
-def _is_public_url(value: str) -> bool:
-    parts = urlsplit(value)
-    return not value or bool(parts.scheme in ("http", "https") and parts.hostname and not parts.query)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """The web server."""
 
-    host: str = _setting(
+    host: str = setting(
         "127.0.0.1", "Address to listen on; 0.0.0.0 for every network of this machine.", "an IP address", ip_address
     )
-    port: int = _number(8000, "Port to listen on.", 1, 65_535)
-    workers: int = _number(2, "Web worker processes; about one for each core.", 1, 256)
-    public_url: str = _setting(
+    port: int = number(8000, "Port to listen on.", 1, 65_535)
+    workers: int = number(2, "Web worker processes; about one for each core.", 1, 256)
+    public_url: str = setting(
         "",
         "Address under which browsers reach the service; empty: taken from each request's Host.",
         "http(s)://host[:port][/path], or empty",
-        _is_public_url,
+        is_http_url,
     )
-    trusted_proxies: tuple[Network, ...] = _setting(
+    trusted_proxies: tuple[Network, ...] = setting(
         (),
         "Networks of the proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8, 192.168.1.5/32.",
         "networks in CIDR form, separated by commas",
     )
-    city_header: str = _pattern(
+    city_header: str = pattern(
         "Header with the city of requests that name none. Anybody is believed, so your proxy must set or remove it.",
         "a header name such as X-City, or empty",
         r"[A-Za-z0-9-]{1,64}",
@@ -91,7 +67,7 @@ class Server:
 class Data:
     """Files."""
 
-    directory: str = _setting(
+    directory: str = setting(
         "data", "Where everything is written; relative to the directory of app.py.", "a path", bool
     )
 
@@ -100,12 +76,12 @@ class Data:
 class Secrets:
     """Keys; left empty, they are made once and kept in secrets.json in the data directory."""
 
-    token_keys: str = _pattern(
+    token_keys: str = pattern(
         "Keys that sign tokens, as id:hex of 16 bytes or more, separated by commas; the last one signs.",
         "id:hex pairs separated by commas, each id from 1 to 255 and each key of 16 to 64 bytes",
         r"(?:[1-9]\d{0,2}:(?:[0-9a-fA-F]{2}){16,64})(?:\s*,\s*[1-9]\d{0,2}:(?:[0-9a-fA-F]{2}){16,64})*",
     )
-    customer_key: str = _pattern(
+    customer_key: str = pattern(
         "Key of the hash that stands for a customer, in hex; changing it makes all customers new.",
         "16 to 64 bytes in hex",
         r"(?:[0-9a-fA-F]{2}){16,64}",
@@ -116,67 +92,67 @@ class Secrets:
 class Storage:
     """What is kept, and for how long."""
 
-    backend: str = _choice("sqlite", "Where configuration and counts are kept.", "sqlite")
-    retention_days: int = _number(30, "Days for which single events are kept; counts and clicks stay.", 1, 3_650)
+    backend: str = choice("sqlite", "Where configuration and counts are kept.", "sqlite")
+    retention_days: int = number(30, "Days for which single events are kept; counts and clicks stay.", 1, 3_650)
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
     """The log each worker writes before it answers."""
 
-    sync: str = _choice(
+    sync: str = choice(
         "interval", "When it is forced to disk: every sync_interval_ms, or before every answer.", "interval", "always"
     )
-    sync_interval_ms: int = _number(100, "Milliseconds of events that a power cut may cost.", 1, 60_000)
-    segment_mib: int = _number(16, "Size of one file.", 1, 1_024)
-    max_mib: int = _number(1_024, "Size of all files together, beyond which feedback is refused.", 1, 1_048_576)
+    sync_interval_ms: int = number(100, "Milliseconds of events that a power cut may cost.", 1, 60_000)
+    segment_mib: int = number(16, "Size of one file.", 1, 1_024)
+    max_mib: int = number(1_024, "Size of all files together, beyond which feedback is refused.", 1, 1_048_576)
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
     """From the journal into the store."""
 
-    batch_records: int = _number(2_000, "Events in one transaction at most.", 1, 100_000)
-    idle_ms: int = _number(200, "Pause after a transaction that was not full.", 1, 10_000)
-    cpu_share: float = _number(0.2, "Share of a core it takes while the journal is less than a quarter full.", 0.01, 1)
+    batch_records: int = number(2_000, "Events in one transaction at most.", 1, 100_000)
+    idle_ms: int = number(200, "Pause after a transaction that was not full.", 1, 10_000)
+    cpu_share: float = number(0.2, "Share of a core it takes while the journal is less than a quarter full.", 0.01, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What each worker keeps in memory."""
 
-    refresh_seconds: float = _number(2.0, "Pause between two looks at the store.", 0.05, 60)
-    cpu_share: float = _number(0.1, "Share of a core for computing choices anew in the background.", 0.01, 1)
-    max_cells: int = _number(20_000, "Choices (of a slot in a city) kept by a worker.", 100, 10_000_000)
-    save_seconds: float = _number(60.0, "Pause between two copies on disk, used when the store is down.", 1, 3_600)
+    refresh_seconds: float = number(2.0, "Pause between two looks at the store.", 0.05, 60)
+    cpu_share: float = number(0.1, "Share of a core for computing choices anew in the background.", 0.01, 1)
+    max_cells: int = number(20_000, "Choices (of a slot in a city) kept by a worker.", 100, 10_000_000)
+    save_seconds: float = number(60.0, "Pause between two copies on disk, used when the store is down.", 1, 3_600)
 
 
 @dataclass(frozen=True, slots=True)
 class Learning:
     """The bandit."""
 
-    draws: int = _number(1_000, "Draws from the posterior behind one set of probabilities.", 100, 100_000)
+    draws: int = number(1_000, "Draws from the posterior behind one set of probabilities.", 100, 100_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What still counts as a person."""
 
-    impressions_per_minute: int = _number(
+    impressions_per_minute: int = number(
         600, "Counted impressions of one visitor of a tenant; each worker allows its share.", 1, 1_000_000
     )
-    clicks_per_minute: int = _number(
+    clicks_per_minute: int = number(
         120, "Counted clicks and views of one visitor of a tenant; each worker allows its share.", 1, 1_000_000
     )
-    too_fast_ms: int = _number(200, "A click sooner after its impression does not count.", 0, 60_000)
+    too_fast_ms: int = number(200, "A click sooner after its impression does not count.", 0, 60_000)
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """What the processes say."""
 
-    level: str = _choice("INFO", "Least level that is written.", "DEBUG", "INFO", "WARNING", "ERROR")
-    time_zone: str = _setting(
+    level: str = choice("INFO", "Least level that is written.", "DEBUG", "INFO", "WARNING", "ERROR")
+    time_zone: str = setting(
         "Asia/Kolkata", "Zone of the times in the log; each has its offset.", "a time zone's name", _is_zone
     )
 
@@ -195,6 +171,8 @@ class Settings:
     learning: Learning = field(default_factory=Learning)
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
+    kafka: Kafka = field(default_factory=Kafka)
+    consumer: Consumer = field(default_factory=Consumer)
     sources: Mapping[Key, str] = field(default_factory=dict)
     """Where each value came from that is not the default."""
 
@@ -207,7 +185,7 @@ class Settings:
         """(key, value, where it came from) of every setting; of a secret only whether it is set."""
         for key in TABLE:
             value = _text(getattr(getattr(self, key.section), key.name))
-            shown = "(set)" if value and key.section == "secrets" else value
+            shown = "(set)" if value and is_secret(key) else value
             yield key, shown, self.sources.get(key, "default")
 
 
@@ -219,6 +197,7 @@ class Row(NamedTuple):
     help: str
     right: str
     check: Check | None
+    is_secret: bool = False
 
 
 SECTIONS: dict[str, Any] = {one.name: one.default_factory for one in fields(Settings) if one.name != "sources"}
@@ -228,6 +207,11 @@ TABLE: dict[Key, Row] = {
     for section, kind in SECTIONS.items()
     for one in fields(kind)
 }
+
+
+def is_secret(key: Key) -> bool:
+    """Whether its value is never shown."""
+    return key.section == "secrets" or TABLE[key].is_secret
 
 
 def load(environ: Mapping[str, str], path: Path | None = None) -> Settings:
@@ -276,7 +260,7 @@ def _parse_all(found: Mapping[Key, Found], problems: list[str]) -> dict[str, dic
         try:
             values[key.section][key.name] = _parse(TABLE[key], text)
         except ValueError:
-            shown = "the value" if key.section == "secrets" else repr(text)
+            shown = "the value" if is_secret(key) else repr(text)
             problems.append(f"{key} (from {source}): {shown} is not right; it must be {TABLE[key].right}")
     return values
 
@@ -316,4 +300,4 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("secrets.token_keys: ids go from 1 to 255, each one once")
     if journal.segment_mib > journal.max_mib:
         found.append(f"journal.max_mib: must be at least journal.segment_mib, which is {journal.segment_mib}")
-    return found
+    return found + kafka_contradictions(settings.kafka)

@@ -22,6 +22,10 @@ MAX_REFERRERS = 200
 """Referrers counted by name for one tenant; later ones are counted as OTHER."""
 
 
+IMPORTED_SHARD = 65_535
+"""The shard of counts brought from elsewhere; no log owns it, and every recount carries it over."""
+
+
 class Kind(StrEnum):
     """What happened."""
 
@@ -210,3 +214,22 @@ class Configuration:
     """By (tenant, slot)."""
     banners: Mapping[tuple[str, str], Mapping[str, Banner]]
     """By (tenant, slot), then banner id, in order of creation."""
+    partitions: int = 1
+    """Into how many shards new impressions are spread: the partitions of the topic they are counted from."""
+
+
+class Epoch(NamedTuple):
+    """One generation of counts, over one incarnation of a topic."""
+
+    number: int
+    """Never used twice."""
+    topic: str
+    topic_id: str
+    """Of the incarnation; a topic that was deleted and made again has another."""
+    partitions: int
+    started_us: int
+    """When it was made (microseconds since 1970 UTC), stored once: the base of all stamps."""
+    start_offsets: Mapping[int, int]
+    """Partition -> where counting begins; 0 for those not named."""
+    state: str
+    """filling, active or retired."""

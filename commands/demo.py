@@ -25,9 +25,8 @@ from commands.demo_keys import Keys, ensure_keys
 from commands.demo_pictures import draw
 from commands.demo_world import read_log, true_rates, world
 from settings import Settings, SettingsError, load
-from storage.base import Store, StoreUnavailable
+from storage.base import SchemaVersionError, Store, StoreUnavailable
 from storage.sqlite import SqliteStore
-from storage.sqlite_schema import SchemaVersionError
 
 CANNOT_DO = 1
 SETTINGS_ARE_WRONG = 2

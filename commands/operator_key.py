@@ -16,9 +16,8 @@ from datetime import UTC, datetime
 from bandit.model import Role
 from serving.keys import new_key
 from settings import SettingsError, load
-from storage.base import Store, StoreUnavailable
+from storage.base import SchemaVersionError, Store, StoreUnavailable
 from storage.sqlite import SqliteStore
-from storage.sqlite_schema import SchemaVersionError
 
 CANNOT_DO = 1
 SETTINGS_ARE_WRONG = 2

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from settings import Settings
-from storage.base import StoreUnavailable
+from storage.base import SchemaVersionError, StoreUnavailable
 from storage.sqlite import SqliteStore
-from storage.sqlite_schema import SchemaVersionError
 
 
 def report(settings: Settings) -> Iterator[str]:

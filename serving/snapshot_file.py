@@ -13,7 +13,7 @@ import orjson
 
 from bandit.model import ApiKey, Banner, Configuration, Slot, Tenant
 from serving.evidence import Matrix
-from storage.sqlite_documents import dump, load
+from storage.documents import dump, load
 
 log = logging.getLogger(__name__)
 

@@ -29,6 +29,10 @@ class Conflict(Exception):
     """The configuration was changed since it was read; nothing was written."""
 
 
+class SchemaVersionError(Exception):
+    """The store was written by a newer version of this software; waiting does not help."""
+
+
 class Record(NamedTuple):
     """One journaled record."""
 

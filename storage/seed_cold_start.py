@@ -24,13 +24,12 @@ from pathlib import Path
 from bandit.cold_start import expected_ctr, seeds
 from bandit.model import ID_PATTERN, Banner, Seed, Tenant
 from settings import SettingsError, load
-from storage.base import Store, StoreUnavailable
+from storage.base import SchemaVersionError, Store, StoreUnavailable
 from storage.history import Layout, listing, read
 from storage.history_file import BadHistory
 from storage.progress_bar import ProgressBar
 from storage.seed_changes import changes, summary, table
 from storage.sqlite import SqliteStore
-from storage.sqlite_schema import SchemaVersionError
 
 DONE = 0
 STORE_AWAY = 1

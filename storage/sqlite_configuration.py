@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from bandit.model import ApiKey, Banner, Configuration, Seed, Slot, Tenant
 from storage.base import Conflict
+from storage.documents import dump, load
 from storage.sqlite_connections import Connected
-from storage.sqlite_documents import dump, load
 
 SLOT_TABLES = ("banners", "seeds", "slots")
 TENANT_TABLES = (*SLOT_TABLES, "api_keys", "tenants")

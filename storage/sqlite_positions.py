@@ -2,41 +2,7 @@
 
 import sqlite3
 
-
-class Received:
-    """The sequences taken from one (journal, shard): 1 to `highest`, but for the gaps.
-
-    A highest number alone would take a dead letter that is replayed after its successors for a duplicate.
-    """
-
-    def __init__(self, highest: int = 0, gaps: list[tuple[int, int]] | None = None) -> None:
-        self.highest = highest
-        self.gaps = gaps or []
-        """(first, last), both included, in ascending order."""
-        self.gaps_changed = False
-
-    def take(self, sequence: int) -> bool:
-        """Remember a sequence; False when it was taken before."""
-        if sequence <= self.highest:
-            return bool(self.gaps) and self._fill(sequence)
-        if sequence > self.highest + 1:
-            self.gaps.append((self.highest + 1, sequence - 1))
-            self.gaps_changed = True
-        self.highest = sequence
-        return True
-
-    def has(self, sequence: int) -> bool:
-        """Whether it was taken before."""
-        return sequence <= self.highest and not any(first <= sequence <= last for first, last in self.gaps)
-
-    def _fill(self, sequence: int) -> bool:
-        for number, (first, last) in enumerate(self.gaps):
-            if first <= sequence <= last:
-                parts = ((first, sequence - 1), (sequence + 1, last))
-                self.gaps[number : number + 1] = [part for part in parts if part[0] <= part[1]]
-                self.gaps_changed = True
-                return True
-        return False
+from bandit.received import Received
 
 
 def load(connection: sqlite3.Connection, journal: int, shard: int) -> Received:

@@ -3,13 +3,15 @@
 import sqlite3
 from collections.abc import Sequence
 
+from storage.base import SchemaVersionError
+
 VERSION_1 = (
     # Only one row a name; configuration_version grows with every change of configuration or seeds.
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "INSERT INTO meta VALUES ('configuration_version', 1)",
     # Claims of impressions served before it (microseconds since 1970) may be gone.
     "INSERT INTO meta VALUES ('claims_before', 0)",
-    # Configuration: the key in columns, the rest a JSON document (see sqlite_documents).
+    # Configuration: the key in columns, the rest a JSON document (see storage.documents).
     "CREATE TABLE tenants (tenant TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID",
     "CREATE TABLE api_keys (key_id TEXT PRIMARY KEY, tenant TEXT, document TEXT NOT NULL) WITHOUT ROWID",
     """CREATE TABLE slots (tenant TEXT NOT NULL, slot TEXT NOT NULL, document TEXT NOT NULL,
@@ -64,10 +66,6 @@ VERSION_1 = (
 
 MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1,)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
-
-
-class SchemaVersionError(Exception):
-    """The file was written by a newer version of this software; waiting does not help."""
 
 
 def upgrade(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bandit.event import BannerEvent, Increments, UndecodableEvent, decode, increments
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
+from bandit.received import Received
 from storage import sqlite_positions
 from storage.base import Record, Refusal
 from storage.sqlite_connections import Connected
@@ -46,7 +47,7 @@ class Delivery:
         self._connection = connection
         query = "SELECT value FROM meta WHERE name = 'claims_before'"
         self._claims_before: int = connection.execute(query).fetchone()[0]
-        self._received: dict[tuple[int, int], sqlite_positions.Received] = {}
+        self._received: dict[tuple[int, int], Received] = {}
         self._referrers: dict[str, set[str]] = {}
         self._counts: dict[tuple[str, str, int, str, str, str, int], Totals] = {}
         self._referrer_counts: dict[tuple[str, str, int, str, str, int], Totals] = {}
@@ -92,7 +93,7 @@ class Delivery:
             return False
         return not self._received_from(shard, event).has(event.sequence)
 
-    def _received_from(self, shard: int, event: BannerEvent) -> sqlite_positions.Received:
+    def _received_from(self, shard: int, event: BannerEvent) -> Received:
         key = (event.journal, shard)
         received = self._received.get(key)
         if received is None:

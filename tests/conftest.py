@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests import services_fixtures
 from tests.service_process import Service
 
 StartService = Callable[..., Service]
+
+cassandra = services_fixtures.cassandra
+cassandra_cluster = services_fixtures.cassandra_cluster
+keyspace = services_fixtures.keyspace
+kafka = services_fixtures.kafka
+kafka_cluster = services_fixtures.kafka_cluster
+registry = services_fixtures.registry
 
 FAILED = pytest.StashKey[bool]()
 

@@ -12,23 +12,30 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {"bandit", "storage", "serving"}
-SETTINGS = {"settings", "settings_sources", "data_directory"}
+SETTINGS = {"settings", "settings_kafka", "settings_rows", "settings_sources", "data_directory"}
 
 MAY_IMPORT = {
     "bandit": {"bandit"},
     "storage": {"bandit", "storage"},
     "serving": {"bandit", "storage", "serving"},
+    "kafka_ingest": {*CORE, "kafka_ingest"},
     "web": {*CORE, "web"},
-    "processes": {*CORE, *SETTINGS, "processes"},
+    "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
     "commands": {*CORE, *SETTINGS, "commands"},
+    "services": {"services", "processes"},
     "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "processes"},
     "app": {*CORE, *SETTINGS, "web", "processes"},
     "settings": SETTINGS,
+    "settings_kafka": {"settings_rows"},
+    "settings_rows": set[str](),
     "settings_sources": set[str](),
     "data_directory": set[str](),
 }
-ENTRY_POINTS = {"storage/seed_cold_start.py", "storage/dead_letters.py"}
-"""Commands that live beside what they work on; they may read the settings."""
+ENTRY_POINTS = {
+    *("storage/seed_cold_start.py", "storage/dead_letters.py"),
+    *("kafka_ingest/opening.py", "kafka_ingest/topics.py"),
+}
+"""Commands that live beside what they work on, and what they share; they may read the settings."""
 
 ONLY_IN = {
     "flask": ("web/", "app.py", "benchmarks/"),
@@ -37,6 +44,8 @@ ONLY_IN = {
     "pydantic": ("web/",),
     "prometheus_client": ("web/metrics.py",),
     "sqlite3": ("storage/sqlite",),
+    "kafka": ("kafka_ingest/", "benchmarks/"),
+    "cassandra": ("storage/cassandra",),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),
 }

@@ -66,6 +66,13 @@ def test_secrets_are_never_shown(config: Path) -> None:
     assert "abab" not in str(problems(config, BANNER_SECRETS_CUSTOMER_KEY="abab"))
 
 
+@pytest.mark.parametrize("name", ["SASL_PASSWORD", "REST_PASSWORD", "REGISTRY_PASSWORD"])
+def test_passwords_are_never_shown(config: Path, name: str) -> None:
+    shown = {str(key): value for key, value, _ in load({f"BANNER_KAFKA_{name}": "abab"}, config).rows()}
+    assert shown[f"kafka.{name.lower()}"] == "(set)"
+    assert "abab" not in str(problems(config, **{f"BANNER_KAFKA_{name}": "abab\n"}))
+
+
 def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
     config.write_text("[server]\nprot = 1\n[sever]\nport = 1\n[journal]\nsync = sometimes\n")
     found = problems(config, BANNER_SERVER_PORT="0", BANNER_SERVER_WORKER="2")
@@ -96,6 +103,11 @@ def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
         ("BANNER_SNAPSHOT_REFRESH_SECONDS", "inf"),
         ("BANNER_STORAGE_BACKEND", "oracle"),
         ("BANNER_LOG_LEVEL", "info"),
+        ("BANNER_KAFKA_BOOTSTRAP", ""),
+        ("BANNER_KAFKA_BOOTSTRAP", "broker-1"),
+        ("BANNER_KAFKA_TOPIC", "banner events"),
+        ("BANNER_KAFKA_TRANSPORT", "http"),
+        ("BANNER_KAFKA_REGISTRY_URL", "registry:8081"),
         ("BANNER_DATA_DIRECTORY", ""),
         ("BANNER_LIMITS_TOO_FAST_MS", "-1"),
     ],
@@ -127,6 +139,22 @@ def test_one_secret_without_the_other_is_refused(config: Path) -> None:
 def test_a_segment_larger_than_the_whole_journal_is_refused(config: Path) -> None:
     given = {"BANNER_JOURNAL_SEGMENT_MIB": "100", "BANNER_JOURNAL_MAX_MIB": "50"}
     assert "at least journal.segment_mib" in problems(config, **given)[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"TRANSPORT": "rest"}, "kafka.rest_url: "),
+        ({"SECURITY_PROTOCOL": "SASL_SSL", "SASL_USERNAME": "banner"}, "kafka.sasl_username, kafka.sasl_password: "),
+        ({"SSL_KEYFILE": "key.pem"}, "kafka.ssl_certfile and kafka.ssl_keyfile: give both"),
+        ({"TOPIC": "banner-intake"}, "kafka.topic, kafka.dead_letter_topic and kafka.intake_topic: must differ"),
+    ],
+)
+def test_settings_of_kafka_that_do_not_go_together_are_refused(
+    config: Path, given: dict[str, str], problem: str
+) -> None:
+    (found,) = problems(config, **{f"BANNER_KAFKA_{name}": value for name, value in given.items()})
+    assert found.startswith(problem)
 
 
 @pytest.mark.parametrize(

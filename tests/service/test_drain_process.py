@@ -8,10 +8,9 @@ import pytest
 
 from processes import drain
 from settings import Settings, load
-from storage.base import StoreUnavailable
+from storage.base import SchemaVersionError, StoreUnavailable
 from storage.drain import is_alive
 from storage.sqlite import SqliteStore
-from storage.sqlite_schema import SchemaVersionError
 from tests.commands.stored_events import recorder, served_count
 from tests.service_process import wait_until
 

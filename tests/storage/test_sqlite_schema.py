@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bandit.model import Banner, Slot, Tenant
+from storage.base import SchemaVersionError
+from storage.documents import dump, load
 from storage.sqlite import SqliteStore
-from storage.sqlite_documents import dump, load
-from storage.sqlite_schema import MIGRATIONS, SchemaVersionError, upgrade
+from storage.sqlite_schema import MIGRATIONS, upgrade
 from tests.storage.events import Log, served, totals
 
 ADD_COLUMN = ("ALTER TABLE clicks ADD COLUMN device TEXT", "UPDATE meta SET value = value + 1000")

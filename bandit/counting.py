@@ -1,0 +1,262 @@
+"""How a log becomes counts exactly once, whatever crashes, comes late or comes again; no clock and no driver.
+
+Everything stored is a pure function of a prefix of the log of its shard, stamped with the end of that prefix; the store
+keeps the higher stamp. So a replay, a retry, or a consumer that does not know it was replaced can only write the truth
+or what is already superseded. docs/counting.md gives the rules and why each is needed.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from bandit.counting_store import (
+    CITY,
+    REFERRER,
+    Cell,
+    CityName,
+    Claim,
+    Count,
+    CountingStore,
+    CountWrite,
+    Key,
+    NameWrite,
+    Progress,
+    ProgressWrite,
+    ReferrerCell,
+)
+from bandit.event import BannerEvent, Increments, increments
+from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
+from bandit.received import ReceivedRanges
+
+MAX_CITY_NAMES = 1_000
+"""Unrecognised cities counted by name for one tenant in one shard; names that come later are not listed."""
+MAX_ROWS = 100_000
+"""Rows kept in memory between flushes."""
+
+_MOST_NAMES = {REFERRER: MAX_REFERRERS, CITY: MAX_CITY_NAMES}
+# Looking up a member of an enum costs more than comparing it in Python 3.11.
+_ACCEPTED, _SERVED, _VIEWED, _CLICKED = Verdict.ACCEPTED.value, Kind.SERVED.value, Kind.VIEWED.value, Kind.CLICKED.value
+
+
+def refusal(event: BannerEvent, shard: int) -> str | None:
+    """Why this event can never be counted from this shard's log, if so."""
+    if event.journal < 1 or event.sequence < 1:
+        return "the event lacks the journal id and sequence that tell it from a repetition"
+    if event.shard != shard:
+        return f"the event belongs to shard {event.shard}; its claims would be compared with offsets of another log"
+    return None
+
+
+class _Row:
+    """One row in memory."""
+
+    __slots__ = ("clicks", "is_dirty", "last_offset", "served", "viewed")
+
+    def __init__(self, count: Count | None, position: int) -> None:
+        self.served, self.viewed, self.clicks, self.last_offset = count or (0, 0, 0, -1)
+        # Ahead of the position: perhaps on one replica only, and progress must never pass that.
+        self.is_dirty = self.last_offset >= position
+
+    def add(self, offset: int, added: Increments) -> None:
+        """Unless the row has it already."""
+        if offset > self.last_offset:
+            self.served += added.served
+            self.viewed += added.viewed
+            self.clicks += added.clicks
+            self.last_offset = offset
+            self.is_dirty = True
+
+    def count(self) -> Count:
+        return Count(self.served, self.viewed, self.clicks, self.last_offset)
+
+
+class _Counted(NamedTuple):
+    """A record that counts."""
+
+    offset: int
+    event: BannerEvent
+    added: Increments
+
+
+class _Shard:
+    """What a consumer knows of one shard; forgotten as a whole when it is revoked or lost."""
+
+    def __init__(self, number: int, progress: Progress) -> None:
+        self.number = number
+        self.position = progress.next_offset
+        self.stored_position = -1
+        self.received = ReceivedRanges(progress.journals)
+        self.taken: list[tuple[int, BannerEvent]] = []
+        self.taken_position = self.position
+        self.rows: dict[Key, _Row] = {}
+        self.names: dict[tuple[str, str], dict[str, int]] = {}
+        self.new_names: list[tuple[str, str, str, int]] = []
+        self.clicks: list[BannerEvent] = []
+
+    def take(self, records: Iterable[tuple[int, BannerEvent]], next_offset: int) -> int:
+        """How many were not received before."""
+        take = self.received.take
+        new = [(offset, event) for offset, event in records if take(event.journal, event.sequence, event.served_at)]
+        self.taken += [(offset, event) for offset, event in new if event.verdict == _ACCEPTED]
+        self.taken_position = next_offset
+        return len(new)
+
+    def is_named(self, tenant: str, sort: str, name: str, offset: int) -> bool:
+        """Whether a name is counted as itself; the first ones of a tenant are, for good."""
+        known = self.names[tenant, sort]
+        if name in known:
+            return True
+        if len(known) >= _MOST_NAMES[sort]:
+            return False
+        known[name] = offset
+        self.new_names.append((tenant, sort, name, offset))
+        return True
+
+    def keys(self, counted: _Counted) -> Iterable[Key]:
+        """The rows an event counts in. The names of its tenant are loaded."""
+        offset, event, added = counted
+        tenant, slot, day, referrer, city = event.tenant, event.slot, event.day, event.referrer, event.unrecognised_city
+        yield Cell(tenant, slot, day, event.policy, event.city, event.banner)
+        if referrer is None:
+            referrer = UNKNOWN
+        elif not self.is_named(tenant, REFERRER, referrer, offset):
+            referrer = OTHER
+        yield ReferrerCell(tenant, slot, day, referrer, event.banner)
+        if city is not None and added.served and self.is_named(tenant, CITY, city, offset):
+            yield CityName(tenant, city)
+
+
+class Counting:
+    """What one consumer counts of one epoch: the shards it was assigned.
+
+    For each shard: `start`, then `take` and `settle` again and again, and now and then `flush`; `forget` when it is
+    revoked or lost. `settle` and `flush` raise what the store raises, and are then called again until they succeed.
+    """
+
+    def __init__(self, store: CountingStore, started_us: int) -> None:
+        """`started_us` is when the epoch was made, as stored once and for all: the base of all stamps."""
+        self._store = store
+        self._started_us = started_us
+        self._shards: dict[int, _Shard] = {}
+
+    def start(self, shard: int, start_offset: int) -> int:
+        """Begin anew with what is stored, or at `start_offset` where nothing is; the offset to read on from."""
+        self.forget([shard])
+        progress = self._store.progress(shard) or Progress(start_offset, {})
+        self._shards[shard] = _Shard(shard, progress)
+        return progress.next_offset
+
+    def forget(self, shards: Iterable[int]) -> None:
+        """Forget everything known of these shards."""
+        for shard in shards:
+            self._shards.pop(shard, None)
+
+    def take(self, shard: int, records: Sequence[tuple[int, BannerEvent]], next_offset: int) -> int:
+        """Take (offset, event) pairs that have no `refusal`, up to next_offset; how many of them came again."""
+        return len(records) - self._shards[shard].take(records, next_offset)
+
+    def settle(self) -> None:
+        """Find out what the taken records count, and count it."""
+        shards = [shard for shard in self._shards.values() if shard.taken_position > shard.position]
+        won = self._claim([claim for shard in shards for claim in _claims(shard.taken)])
+        counted = {shard.number: list(_counted(shard.taken, won)) for shard in shards}
+        for shard in shards:
+            self._load_names(shard, counted[shard.number])
+        cells = {shard.number: [(one, [*shard.keys(one)]) for one in counted[shard.number]] for shard in shards}
+        for shard in shards:
+            self._load_rows(shard, cells[shard.number])
+        for shard in shards:
+            _apply(shard, cells[shard.number])
+
+    def flush(self) -> dict[int, int]:
+        """Store everything; the offsets to go on from, by shard. Not while records are taken and not settled."""
+        shards = list(self._shards.values())
+        assert all(shard.position == shard.taken_position for shard in shards), "settle first"
+        self._write_counts(shards)
+        moved = [shard for shard in shards if shard.position != shard.stored_position]
+        self._write_progress(moved)
+        return {shard.number: shard.position for shard in moved}
+
+    def _claim(self, claims: list[Claim]) -> set[Claim]:
+        """Those that won: no record with a lower offset claims the same. All are inserted before any is looked up."""
+        if not claims:
+            return set()
+        self._store.claim(claims)
+        owners = self._store.owners(claims)
+        return {claim for claim, owner in zip(claims, owners, strict=True) if owner == claim.offset}
+
+    def _load_names(self, shard: _Shard, counted: list[_Counted]) -> None:
+        """The names that the records before these have registered; what comes later registers itself again."""
+        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, _ in counted)
+        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, _ in counted)
+        wanted = {(tenant, sort) for sort, name, tenant in chain(pairs, cities) if name is not None}
+        for tenant, sort in sorted(wanted - shard.names.keys()):
+            stored = self._store.names(shard.number, tenant, sort)
+            shard.names[tenant, sort] = {name: first for name, first in stored.items() if first < shard.position}
+
+    def _load_rows(self, shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
+        missing = list({key: None for _, keys in cells for key in keys if key not in shard.rows})
+        if missing:
+            counts = self._store.counts(shard.number, missing)
+            for key, count in zip(missing, counts, strict=True):
+                shard.rows[key] = _Row(count, shard.position)
+
+    def _write_counts(self, shards: list[_Shard]) -> None:
+        dirty = [(shard, key, row) for shard in shards for key, row in shard.rows.items() if row.is_dirty]
+        counts = [
+            CountWrite(shard.number, key, row.count(), self._started_us + row.last_offset) for shard, key, row in dirty
+        ]
+        names = [
+            NameWrite(shard.number, *name, self._started_us + name[-1]) for shard in shards for name in shard.new_names
+        ]
+        self._store.write(counts, names, [click for shard in shards for click in shard.clicks])
+        for _, _, row in dirty:
+            row.is_dirty = False
+        for shard in shards:
+            shard.new_names, shard.clicks = [], []
+        if sum(len(shard.rows) for shard in shards) > MAX_ROWS:
+            for shard in shards:
+                shard.rows = {}
+
+    def _write_progress(self, shards: list[_Shard]) -> None:
+        self._store.write_progress(
+            [
+                ProgressWrite(
+                    shard.number,
+                    Progress(shard.position, shard.received.stored()),
+                    self._started_us + shard.position - 1,
+                )
+                for shard in shards
+            ]
+        )
+        for shard in shards:
+            shard.stored_position = shard.position
+
+
+def _claims(taken: Iterable[tuple[int, BannerEvent]]) -> Iterable[Claim]:
+    """A click claims the view too. Where it loses the click, the winner has claimed the view with a lower offset."""
+    for offset, event in taken:
+        if event.kind == _SERVED:
+            continue
+        yield Claim(event.impression_id, _VIEWED, offset)
+        if event.kind == _CLICKED:
+            yield Claim(event.impression_id, _CLICKED, offset)
+
+
+def _counted(taken: Iterable[tuple[int, BannerEvent]], won: set[Claim]) -> Iterable[_Counted]:
+    for offset, event in taken:
+        is_feedback = event.kind != _SERVED
+        first_view = is_feedback and (event.impression_id, _VIEWED, offset) in won
+        first_click = is_feedback and (event.impression_id, _CLICKED, offset) in won
+        added = increments(event, first_view=first_view, first_click=first_click)
+        if any(added):
+            yield _Counted(offset, event, added)
+
+
+def _apply(shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
+    for (offset, event, added), keys in cells:
+        for key in keys:
+            shard.rows[key].add(offset, added)
+        if added.clicks:
+            shard.clicks.append(event)
+    shard.taken, shard.position = [], shard.taken_position

@@ -1,0 +1,90 @@
+"""The topic of an epoch: which incarnation it is, how it is partitioned, where its logs begin."""
+
+from typing import NamedTuple
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError, for_code
+
+from bandit.model import Epoch
+from kafka_ingest.client import KafkaOptions
+from kafka_ingest.delay import LONGEST_DELAY_DAYS
+from kafka_ingest.topics import configuration
+from storage.base import StoreUnavailable
+from storage.retention import LONGEST_WINDOW_DAYS
+
+DAY_MS = 86_400_000
+CLAIM_DAYS = 70
+"""How long claims live: default_time_to_live of the table in schema.cql."""
+LONGEST_RETENTION_DAYS = CLAIM_DAYS - LONGEST_WINDOW_DAYS - LONGEST_DELAY_DAYS - 1
+"""An event may be counted so long after it came; its claim has to be there as long as a repetition may come."""
+
+
+MAKE_EPOCH = (
+    "make a new epoch for what is there now, and publish it when it has caught up: "
+    "`python -m kafka_ingest.epochs create`, then `publish`"
+)
+
+
+class CannotCount(Exception):
+    """Going on would count wrongly; the message says what to do."""
+
+
+class TopicState(NamedTuple):
+    """A topic as it is now."""
+
+    id: str
+    """Another one when it is deleted and made anew."""
+    partitions: int
+    retention_days: float
+    """Infinite where nothing is deleted."""
+
+
+def read_topic(options: KafkaOptions, topic: str) -> TopicState:
+    """Raises CannotCount where there is none, StoreUnavailable."""
+    try:
+        admin = KafkaAdminClient(**options.arguments())
+        try:
+            found = admin.describe_topics([topic])[0]
+            if found["error_code"]:
+                raise CannotCount(
+                    f"topic {topic} cannot be read ({for_code(found['error_code']).__name__}); "
+                    "`python -m kafka_ingest.topics` makes it, or kafka.topic names another"
+                )
+            retention_ms = int(configuration(admin, topic)["retention.ms"])
+        finally:
+            admin.close()
+    except (KafkaError, OSError) as error:
+        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+    days = retention_ms / DAY_MS if retention_ms >= 0 else float("inf")
+    return TopicState(str(found["topic_id"]), len(found["partitions"]), days)
+
+
+def log_starts(options: KafkaOptions, topic: str, partitions: int) -> dict[int, int]:
+    """Partition -> its first offset. Raises StoreUnavailable."""
+    wanted = [TopicPartition(topic, number) for number in range(partitions)]
+    try:
+        consumer = KafkaConsumer(**options.arguments())
+        try:
+            starts = consumer.beginning_offsets(wanted)
+        finally:
+            consumer.close()
+    except (KafkaError, OSError) as error:
+        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+    return {partition.partition: offset for partition, offset in starts.items()}
+
+
+def check_topic(options: KafkaOptions, epoch: Epoch) -> None:
+    """Raise CannotCount where the epoch must not be counted from the topic as it is now. Raises StoreUnavailable."""
+    now = read_topic(options, epoch.topic)
+    if now.id != epoch.topic_id:
+        raise CannotCount(
+            f"topic {epoch.topic} is not the one that epoch {epoch.number} is counted from (its id is {now.id}, not "
+            f"{epoch.topic_id}): it was deleted and made anew, or this is another Kafka; {MAKE_EPOCH}"
+        )
+    if now.retention_days > LONGEST_RETENTION_DAYS:
+        raise CannotCount(
+            f"topic {epoch.topic} keeps events for {now.retention_days:.0f} days; set its retention.ms to at most "
+            f"{LONGEST_RETENTION_DAYS * DAY_MS} ({LONGEST_RETENTION_DAYS} days): views and clicks are told from "
+            f"repetitions for {CLAIM_DAYS} days, which have to cover the attribution window and the journals' delay too"
+        )

@@ -1,0 +1,88 @@
+"""Real Cassandra, Kafka and registry for tests; a test that needs one that cannot be had is skipped, or fails in CI."""
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from services import Missing
+from services.cassandra import Cassandra
+from services.cluster import Cluster
+from services.kafka import Kafka
+from services.registry import Registry
+from storage.cassandra_schema import SCHEMA_PATH, apply
+from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
+
+Kind = TypeVar("Kind", bound=Cluster)
+
+
+def _running(cluster: Kind) -> Iterator[Kind]:
+    try:
+        cluster.start()
+        yield cluster
+    except Missing as missing:
+        if "REQUIRE_SERVICES" in os.environ:
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    finally:
+        cluster.close()
+
+
+def make_keyspace(cassandra: Cassandra) -> CassandraOptions:
+    """A new keyspace with all tables, copied to every node."""
+    options = CassandraOptions(
+        tuple(cassandra.hosts), cassandra.port, f"test_{uuid.uuid4().hex[:12]}", cassandra.datacenter
+    )
+    apply(options, {cassandra.datacenter: len(cassandra.hosts)})
+    return options
+
+
+def empty(session: CassandraSession) -> None:
+    """Remove the rows of all tables, which takes less time than a new keyspace."""
+    for name in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA_PATH.read_text()):
+        if name != "schema_version" and session.run(f"SELECT * FROM {name} LIMIT 1", (), COUNTING):
+            session.define(f"TRUNCATE {name}")
+
+
+def _directory(factory: pytest.TempPathFactory) -> Path:
+    return factory.mktemp("services")
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
+    """One node, for all tests of the session; take a keyspace of your own, and leave the node running."""
+    yield from _running(Cassandra(_directory(tmp_path_factory)))
+
+
+@pytest.fixture(scope="module")
+def keyspace(cassandra: Cassandra) -> CassandraOptions:
+    """A keyspace of this file's own with all tables, in the Cassandra of the session."""
+    return make_keyspace(cassandra)
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """One broker, for all tests of the session; take topics of your own, and leave it running."""
+    yield from _running(Kafka(_directory(tmp_path_factory)))
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A schema registry, for all tests of the session."""
+    yield from _running(Registry(_directory(tmp_path_factory)))
+
+
+@pytest.fixture(scope="module")
+def cassandra_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
+    """Three nodes, for the tests of one file, which may kill and freeze them."""
+    yield from _running(Cassandra(_directory(tmp_path_factory), nodes=3))
+
+
+@pytest.fixture(scope="module")
+def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """Three brokers, for the tests of one file, which may kill and freeze them."""
+    yield from _running(Kafka(_directory(tmp_path_factory), brokers=3))
