@@ -172,6 +172,7 @@ def _web(settings: Settings) -> int:
 
 
 def _drain(settings: Settings) -> int:
+    from kafka_ingest.opening import MissingPackage
     from processes import drain
     from storage.base import SchemaVersionError
 
@@ -180,7 +181,7 @@ def _drain(settings: Settings) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         drain.run(settings, stop)
-    except (SchemaVersionError, OSError) as error:
+    except (SchemaVersionError, MissingPackage, OSError) as error:
         print(f"the drain cannot run: {error}", file=sys.stderr)
         return CANNOT_RUN
     return 0

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, get_type_hints
 from zoneinfo import available_timezones
 
 from data_directory import Paths
+from settings_cassandra import Cassandra
 from settings_kafka import Consumer, Kafka, kafka_contradictions
 from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
@@ -92,7 +93,7 @@ class Secrets:
 class Storage:
     """What is kept, and for how long."""
 
-    backend: str = choice("sqlite", "Where configuration and counts are kept.", "sqlite")
+    backend: str = choice("sqlite", "Where configuration and counts are kept.", "sqlite", "cassandra")
     retention_days: int = number(30, "Days for which single events are kept; counts and clicks stay.", 1, 3_650)
 
 
@@ -171,6 +172,7 @@ class Settings:
     learning: Learning = field(default_factory=Learning)
     limits: Limits = field(default_factory=Limits)
     log: Log = field(default_factory=Log)
+    cassandra: Cassandra = field(default_factory=Cassandra)
     kafka: Kafka = field(default_factory=Kafka)
     consumer: Consumer = field(default_factory=Consumer)
     sources: Mapping[Key, str] = field(default_factory=dict)

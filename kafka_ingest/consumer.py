@@ -1,8 +1,8 @@
 """Count events from Kafka into Cassandra: `python -m kafka_ingest.consumer [--epoch NUMBER]`.
 
-Run as many as the topic has partitions at most; each takes its share of them, under the name consumer.instance. Without
---epoch it counts the active epoch, and goes over to the next one when that is published. It ends with an error where its
-place in the group is disputed: let whatever watches over it start it again.
+Run at most as many as the topic has partitions; each takes its share of them, under the name consumer.instance. Without
+--epoch it counts the active epoch, and goes over to the next one when that is published. It ends with an error where
+its place in the group is disputed: let whatever watches over it start it again.
 
 /metrics and /livez are on consumer.metrics_port. SIGTERM stores what is counted and leaves the group.
 
@@ -32,7 +32,7 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.consumer_metrics import ConsumerMetrics, serve
 from kafka_ingest.counting_consumer import CountingConsumer
 from kafka_ingest.epoch_topic import CannotCount, check_topic
-from kafka_ingest.opening import MissingPackage, cassandra_session, dead_letter_writer, options, schemas
+from kafka_ingest.opening import MissingPackage, cassandra_session, dead_letter_topic, options, schemas
 from kafka_ingest.wire import Decoder
 from settings import Settings, SettingsError, load
 from storage.base import StoreUnavailable
@@ -108,7 +108,7 @@ def count_epoch(
     """Be a member of the epoch's group until `stop` says so. Raises CannotCount, KafkaError."""
     kafka = options(settings)
     group, instance = f"{epoch.topic}-counting-{epoch.number}", settings.consumer.instance or socket.gethostname()
-    letters = dead_letter_writer(settings)
+    letters = dead_letter_topic(settings)
     consumer = open_consumer(kafka, group, instance, settings.consumer.session_timeout_ms)
     try:
         counting = Counting(CassandraCounting(session, epoch.number), epoch.started_us)
@@ -162,9 +162,7 @@ def _patiently(act: Callable[[], Result], stop: threading.Event) -> Result | Non
     return None
 
 
-def _until(
-    session: CassandraSession, epoch: Epoch, wanted: int | None, stop: threading.Event
-) -> Callable[[], bool]:
+def _until(session: CassandraSession, epoch: Epoch, wanted: int | None, stop: threading.Event) -> Callable[[], bool]:
     """Says when to stop counting this epoch: when told, or when another one is published."""
     look_at = time.monotonic() + EPOCH_SECONDS
 

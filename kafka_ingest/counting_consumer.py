@@ -19,9 +19,8 @@ from bandit.counting import Counting, refusal
 from bandit.event import BannerEvent, UndecodableEvent
 from bandit.model import Epoch
 from kafka_ingest.consumer_metrics import ConsumerMetrics
+from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
 from kafka_ingest.epoch_topic import MAKE_EPOCH, CannotCount
-from kafka_ingest.producing import Message, TopicWriter
-from kafka_ingest.set_aside import dead_letter
 from kafka_ingest.wire import Decoder
 from storage.base import StoreUnavailable
 
@@ -43,7 +42,7 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         epoch: Epoch,
         counting: Counting,
         decoder: Decoder,
-        dead_letters: TopicWriter,
+        dead_letters: DeadLetterTopic,
         metrics: ConsumerMetrics,
         check_topic: Callable[[], None],
         *,
@@ -64,7 +63,7 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         """Of the shards being counted: the stored offset to go on from."""
         self._polled: dict[int, list[ConsumerRecord]] = {}
         """Not decoded yet."""
-        self._undeliverable: dict[int, list[Message]] = {}
+        self._undeliverable: dict[int, list[DeadLetter]] = {}
         self._unflushed = 0
         self._flush_at = 0.0
         self._retry_at = 0.0
@@ -181,7 +180,7 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _decode(
         self, shard: int, records: Sequence[ConsumerRecord]
-    ) -> tuple[list[tuple[int, BannerEvent]], list[Message]]:
+    ) -> tuple[list[tuple[int, BannerEvent]], list[DeadLetter]]:
         """(offset, event) of those that can be counted, and the others as dead letters."""
         events, undeliverable = [], []
         decode = self._decoder.decode_message
@@ -189,20 +188,20 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 event = decode(record.value)
             except UndecodableEvent as error:
-                undeliverable.append(dead_letter(record, str(error)))
+                undeliverable.append(DeadLetter.of(record, str(error)))
                 continue
             reason = refusal(event, shard)
             if reason is None:
                 events.append((record.offset, event))
             else:
-                undeliverable.append(dead_letter(record, reason))
+                undeliverable.append(DeadLetter.of(record, reason))
         return events, undeliverable
 
     def _flush(self) -> dict[int, int]:
         letters = [letter for several in self._undeliverable.values() for letter in several]
         with self._metrics.flush_seconds.time():
             if letters:
-                self._dead_letters.write(letters)
+                self._dead_letters.put(letters)
                 self._undeliverable.clear()
                 self._metrics.dead_letters.inc(len(letters))
             moved = self._counting.flush()

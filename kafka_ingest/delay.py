@@ -7,6 +7,7 @@ DAY_US = 86_400_000_000
 LONGEST_DELAY_DAYS = 21
 """Counting forgets a journal 30 days after its last record, and claims some time after the attribution window; an event
 that came later than that could count twice."""
+TOO_LATE = f"it waited more than {LONGEST_DELAY_DAYS} days, and a repetition might count again"
 
 _SERVED_AT = slice(1, 9)
 """In the payload: the impression id follows the kind, and starts with the time."""

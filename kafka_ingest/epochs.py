@@ -11,7 +11,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from bandit.model import Epoch
 from kafka_ingest.client import KafkaOptions
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         print(error, file=sys.stderr)
         return 1
     try:
-        print(_DO[given.command](given, settings, session))
+        print(_do(given, settings, session))
     except (Conflict, StoreUnavailable, CannotCount, MissingPackage) as error:
         print(f"not done: {error}", file=sys.stderr)
         return 1
@@ -73,32 +73,26 @@ def publish(session: CassandraSession, kafka: KafkaOptions, number: int) -> int:
     return partitions
 
 
-def _create(given: argparse.Namespace, settings: Settings, session: CassandraSession) -> str:
-    epoch = create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000)
+def _do(given: argparse.Namespace, settings: Settings, session: CassandraSession) -> str:
+    """What there is to say about it."""
+    if given.command == "create":
+        return _created(create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000))
+    if given.command == "publish":
+        partitions = publish(session, options(settings), given.number)
+        return f"epoch {given.number} is the active one; new impressions are spread over {partitions} shards"
+    return "\n".join(map(_line, epochs(session))) or "there is none; `create` makes one"
+
+
+def _created(epoch: Epoch) -> str:
     return (
         f"epoch {epoch.number} is made, over {epoch.partitions} partitions of {epoch.topic}. Count it with "
         f"`python -m kafka_ingest.consumer --epoch {epoch.number}`, or publish it at once where nothing was counted yet"
     )
 
 
-def _publish(given: argparse.Namespace, settings: Settings, session: CassandraSession) -> str:
-    partitions = publish(session, options(settings), given.number)
-    return f"epoch {given.number} is the active one; new impressions are spread over {partitions} shards"
-
-
-def _list(given: argparse.Namespace, settings: Settings, session: CassandraSession) -> str:
-    lines = [
-        f"{epoch.number:>5}  {epoch.state:8}  {epoch.topic}  {epoch.partitions} partitions  topic id {epoch.topic_id}"
-        for epoch in epochs(session)
-    ]
-    return "\n".join(lines) or "there is none; `create` makes one"
-
-
-_DO: dict[str, Callable[[argparse.Namespace, Settings, CassandraSession], str]] = {
-    "create": _create,
-    "publish": _publish,
-    "list": _list,
-}
+def _line(epoch: Epoch) -> str:
+    place = f"{epoch.partitions} partitions of {epoch.topic}, topic id {epoch.topic_id}"
+    return f"{epoch.number:>5}  {epoch.state:8}  {place}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,13 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from kafka_ingest.client import KafkaOptions
-from kafka_ingest.delay import LONGEST_DELAY_DAYS, is_too_late
+from kafka_ingest.delay import TOO_LATE, is_too_late
 from kafka_ingest.producing import Message, TopicWriter
 from kafka_ingest.registry import Schemas
 from kafka_ingest.wire import event_schema, header, subject
 from storage.base import EventSink, Record, Refusal
-
-TOO_LATE = f"it waited more than {LONGEST_DELAY_DAYS} days, and a repetition might count again"
 
 
 class Forwarder(EventSink):

@@ -1,15 +1,18 @@
 """From the settings to what speaks to Kafka; for entry points."""
 
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kafka_ingest.client import KafkaOptions
+from kafka_ingest.exchange import Endpoint
 from kafka_ingest.registry import Schemas, open_schemas
 from settings import Settings
 from storage.base import EventSink
 
 if TYPE_CHECKING:
-    from kafka_ingest.producing import TopicWriter
+    from kafka_ingest.dead_letter_topic import DeadLetterTopic
+    from storage.cassandra_session import CassandraSession
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
 
@@ -44,19 +47,43 @@ def schemas(settings: Settings) -> Schemas:
 
 def sink(settings: Settings) -> EventSink:
     """Where the drain delivers. Raises MissingPackage."""
+    return _rest_forwarder(settings) if settings.kafka.transport == "rest" else _forwarder(settings)
+
+
+def _forwarder(settings: Settings) -> EventSink:
+    given = options(settings)
     from kafka_ingest.forwarder import Forwarder
 
-    return Forwarder(
-        options(settings),
-        settings.kafka.topic,
-        schemas(settings),
-        window_records=settings.kafka.window_records,
-        now_us=lambda: time.time_ns() // 1000,
-    )
+    window_records = settings.kafka.window_records
+    return Forwarder(given, settings.kafka.topic, schemas(settings), window_records=window_records, now_us=_now_us)
 
 
-def dead_letter_writer(settings: Settings) -> "TopicWriter":
-    """Writes into the dead-letter topic. Raises MissingPackage."""
-    from kafka_ingest.producing import TopicWriter
+def _rest_forwarder(settings: Settings) -> EventSink:
+    from kafka_ingest.rest_forwarder import RestForwarder
 
-    return TopicWriter(options(settings), settings.kafka.dead_letter_topic)
+    given = settings.kafka
+    proxy = Endpoint(given.rest_url, given.rest_username, given.rest_password)
+    return RestForwarder(proxy, given.topic, schemas(settings), window_records=given.window_records, now_us=_now_us)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
+
+
+def dead_letter_topic(settings: Settings) -> "DeadLetterTopic":
+    """Where a consumer sets messages aside. Raises MissingPackage."""
+    given = options(settings)
+    from kafka_ingest.dead_letter_topic import DeadLetterTopic
+
+    return DeadLetterTopic(given, settings.kafka.dead_letter_topic)
+
+
+def cassandra_session(settings: Settings) -> "CassandraSession":
+    """Where counts are kept; connects when first used. Raises MissingPackage."""
+    try:
+        from storage.cassandra_session import CassandraOptions, CassandraSession
+    except ModuleNotFoundError as error:
+        raise MissingPackage(INSTALL) from error
+    values = asdict(settings.cassandra)
+    hosts = tuple(one.strip() for one in values.pop("hosts").split(","))
+    return CassandraSession(CassandraOptions(hosts=hosts, **values))

@@ -18,6 +18,8 @@ DELIVERY_SECONDS = 10
 """After which a message that no broker has acknowledged is given up; its sender may try it again."""
 LINGER_MS = 5
 BATCH_BYTES = 64 << 10
+MAX_REQUEST_BYTES = 2 << 20
+"""A dead letter is somewhat longer than the message was; how long one may be says its topic."""
 
 REFUSED_FOR_GOOD = (MessageSizeTooLargeError, RecordListTooLargeError, InvalidRecordError)
 """Trying again would not help. A batch fails as a whole, so only a message that was sent alone is surely to blame."""
@@ -30,8 +32,9 @@ class Message(NamedTuple):
 
     partition: int | None
     """None: any."""
-    value: bytes
+    value: bytes | None
     headers: Headers = ()
+    key: bytes | None = None
 
 
 class Rejected(NamedTuple):
@@ -53,6 +56,7 @@ def producer_arguments(options: KafkaOptions) -> dict[str, object]:
         "allow_auto_create_topics": False,
         "linger_ms": LINGER_MS,
         "batch_size": BATCH_BYTES,
+        "max_request_size": MAX_REQUEST_BYTES,
         "max_block_ms": CONNECT_SECONDS * 1000,
         "request_timeout_ms": REQUEST_SECONDS * 1000,
         "delivery_timeout_ms": DELIVERY_SECONDS * 1000,
@@ -138,7 +142,8 @@ class TopicWriter:
         return rejected
 
     def _send(self, producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
-        return producer.send(self.topic, message.value, headers=list(message.headers), partition=message.partition)
+        partition, value, headers, key = message
+        return producer.send(self.topic, value, key=key, headers=list(headers), partition=partition)
 
 
 def _settle(pending: Pending, doubtful: list[int]) -> None:

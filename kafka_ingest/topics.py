@@ -17,7 +17,14 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.opening import MissingPackage, options
 from settings import Settings, SettingsError, load
 
-WEEK_MS = 7 * 86_400_000
+DAY_MS = 86_400_000
+RETENTION_DAYS = 7
+"""Of events: enough to repair a consumer."""
+DEAD_LETTER_DAYS = 12
+"""A dead letter may be replayed for so long. A claim is kept for 70 days; a click may be 30 days younger than its
+impression, wait 21 in a journal and 7 in the topic before it is set aside."""
+DEAD_LETTER_BYTES = 2 << 20
+"""More than any message of the other topics, since headers come on top."""
 REQUIRED = {
     "cleanup.policy": "delete",
     "unclean.leader.election.enable": "false",
@@ -25,12 +32,15 @@ REQUIRED = {
 """Compaction would drop events, and an unclean leader forgets some that were acknowledged."""
 
 
+Configs = Mapping[str, str]
+
+
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     given = _parser().parse_args(arguments)
     try:
         settings = load(environ)
-        wrong = make_topics(options(settings), names(settings), given.partitions, given.replication)
+        wrong = make_topics(options(settings), wanted(settings), given.partitions, given.replication)
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
@@ -41,31 +51,30 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     return 1 if wrong else 0
 
 
-def names(settings: Settings) -> list[str]:
-    """The topics, the one that is counted first."""
-    return [settings.kafka.topic, settings.kafka.intake_topic, settings.kafka.dead_letter_topic]
+def wanted(settings: Settings) -> dict[str, Configs]:
+    """The topics, and what each needs besides."""
+    week = {"retention.ms": str(RETENTION_DAYS * DAY_MS)}
+    long = {"retention.ms": str(DEAD_LETTER_DAYS * DAY_MS), "max.message.bytes": str(DEAD_LETTER_BYTES)}
+    given = settings.kafka
+    return {given.topic: week, given.intake_topic: week, given.dead_letter_topic: long}
 
 
-def make_topics(kafka: KafkaOptions, topics: Sequence[str], partitions: int, replication: int) -> list[str]:
+def make_topics(kafka: KafkaOptions, topics: Mapping[str, Configs], partitions: int, replication: int) -> list[str]:
     """Make those that are missing; a line for all that is wrong about those that were there. Raises KafkaError."""
     admin = KafkaAdminClient(**kafka.arguments())
     try:
-        for topic in topics:
-            _make(admin, topic, partitions, replication)
+        for topic, special in topics.items():
+            _make(admin, topic, partitions, replication, special)
         return [line for topic in topics for line in _wrong(admin, topic)]
     finally:
         admin.close()
 
 
-def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int) -> None:
-    configs = {
-        **REQUIRED,
-        "min.insync.replicas": str(max(1, replication - 1)),
-        "retention.ms": str(WEEK_MS),
-    }
-    wanted = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
+def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int, special: Configs) -> None:
+    configs = {**REQUIRED, **special, "min.insync.replicas": str(max(1, replication - 1))}
+    new = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
     try:
-        admin.create_topics({topic: wanted}, wait_for_metadata=True)
+        admin.create_topics({topic: new}, wait_for_metadata=True)
     except TopicAlreadyExistsError:
         return
     print(f"made {topic}: {partitions} partitions, {replication} replicas")

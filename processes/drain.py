@@ -1,10 +1,10 @@
-"""The drain process: from the journal into the store, and out of the store what is too old."""
+"""The drain process: from the journal into the store, or into Kafka; and out of the store what is too old."""
 
 import os
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,29 +42,45 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Drain until `stop`, and then what is left; raises whatever ends the drain before."""
     os.nice(SERVING_FIRST)
     settings.paths.make()
-    sink = _Sink(settings.paths.database)
-    with suppress(StoreUnavailable):  # with the first delivery then
-        sink.open()
     with ThreadPoolExecutor(2, "drain") as pool:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
-        draining = pool.submit(
-            drain,
-            settings.paths.journal,
-            sink,
-            stop=stop,
-            batch_records=settings.drain.batch_records,
-            idle_seconds=settings.drain.idle_ms / 1000,
-            cpu_share=settings.drain.cpu_share,
-            hurry_bytes=(settings.journal.max_mib << 20) // HURRY_PART,
-        )
-        pool.submit(
-            keep_pruned,
-            SqliteStore(settings.paths.database),
-            stop,
-            retention_days=settings.storage.retention_days,
-            now_us=lambda: time.time_ns() // 1000,
-        )
+        start = _into_store if settings.storage.backend == "sqlite" else _into_kafka
+        draining = start(settings, stop, pool)
         try:
             draining.result()
         finally:
             stop.set()
+
+
+def _into_store(settings: Settings, stop: threading.Event, pool: Executor) -> "Future[None]":
+    """Counting happens here, and so does forgetting."""
+    sink = _Sink(settings.paths.database)
+    with suppress(StoreUnavailable):  # with the first delivery then
+        sink.open()
+    pool.submit(
+        keep_pruned,
+        SqliteStore(settings.paths.database),
+        stop,
+        retention_days=settings.storage.retention_days,
+        now_us=lambda: time.time_ns() // 1000,
+    )
+    return pool.submit(_drain, settings, sink, stop)
+
+
+def _into_kafka(settings: Settings, stop: threading.Event, pool: Executor) -> "Future[None]":
+    """Consumers count, and Cassandra and Kafka forget by themselves. Raises MissingPackage."""
+    from kafka_ingest.opening import sink
+
+    return pool.submit(_drain, settings, sink(settings), stop)
+
+
+def _drain(settings: Settings, sink: EventSink, stop: threading.Event) -> None:
+    drain(
+        settings.paths.journal,
+        sink,
+        stop=stop,
+        batch_records=settings.drain.batch_records,
+        idle_seconds=settings.drain.idle_ms / 1000,
+        cpu_share=settings.drain.cpu_share,
+        hurry_bytes=(settings.journal.max_mib << 20) // HURRY_PART,
+    )

@@ -31,7 +31,11 @@ def configuration(level: str, time_zone: str) -> dict[str, Any]:
             }
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "loggers": {"_granian": {"handlers": ["stderr"], "propagate": False}},
+        "loggers": {
+            "_granian": {"handlers": ["stderr"], "propagate": False},
+            # Ten lines a second while a broker is away; what matters of them stands in our own.
+            "kafka": {"level": "DEBUG" if level == "DEBUG" else "CRITICAL"},
+        },
         "root": {"handlers": ["stderr"], "level": level},
     }
 

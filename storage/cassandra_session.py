@@ -9,7 +9,7 @@ import os
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +35,10 @@ from cassandra.query import tuple_factory
 from storage.base import StoreUnavailable
 
 Row = tuple[Any, ...]
+Parameters = Sequence[object] | Mapping[str, object]
+"""In their order, or by name."""
+Request = tuple[str, Parameters]
+"""A statement and what is bound to it."""
 DRIVER_ERRORS = (DriverException, NoHostAvailable, OSError)
 
 PROTOCOL_VERSION = 4
@@ -58,14 +62,18 @@ class Profile(NamedTuple):
     """Ask a second host when the first takes long."""
 
 
-SERVING, COUNTING, CONFIGURING = "serving", "counting", "configuring"
+SERVING, POLLING, COUNTING, CONFIGURING, DECIDING = "serving", "polling", "counting", "configuring", "deciding"
 PROFILES = {
     # What web workers read every few seconds: soon, from the nearest, rather the last state than a wait.
     SERVING: Profile(ConsistencyLevel.LOCAL_ONE, ConsistencyLevel.LOCAL_SERIAL, 2.0, 2, speculative=True),
+    # What has to be seen by every web worker within seconds: a revoked key.
+    POLLING: Profile(ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_SERIAL, 2.0, 2, speculative=True),
     # What consumers read and write: a quorum of the data centre they all are in.
     COUNTING: Profile(ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_SERIAL, 5.0, 3),
     # Changes of configuration: rare, and agreed on by all data centres.
     CONFIGURING: Profile(ConsistencyLevel.QUORUM, ConsistencyLevel.SERIAL, 10.0, 3),
+    # The latest decided state, whatever became of those who decided it. For reading only.
+    DECIDING: Profile(ConsistencyLevel.SERIAL, ConsistencyLevel.SERIAL, 10.0, 3),
 }
 SPECULATIVE_SECONDS, SPECULATIVE_HOSTS = 0.1, 2
 PAUSE_SECONDS = 0.1
@@ -115,11 +123,11 @@ class CassandraSession:
         self._failed_at = -RECONNECT_SECONDS
         self._failure = ""
 
-    def run(self, statement: str, parameters: Sequence[object] = (), profile: str = SERVING) -> list[Row]:
+    def run(self, statement: str, parameters: Parameters = (), profile: str = SERVING) -> list[Row]:
         """All rows it answers. It must be one that may be repeated. Raises StoreUnavailable."""
         return self.run_many([(statement, parameters)], profile)[0]
 
-    def run_many(self, requests: Sequence[tuple[str, Sequence[object]]], profile: str = SERVING) -> list[list[Row]]:
+    def run_many(self, requests: Sequence[Request], profile: str = SERVING) -> list[list[Row]]:
         """The rows of each, several under way at once and in no order. Raises StoreUnavailable: any may be done."""
         answers: list[list[Row]] = [[] for _ in requests]
         left: Sequence[int] = range(len(requests))
@@ -135,7 +143,7 @@ class CassandraSession:
             left = list(failed)
         raise _unavailable(next(iter(failed.values())))
 
-    def compare_and_set(self, statement: str, parameters: Sequence[object]) -> bool:
+    def compare_and_set(self, statement: str, parameters: Parameters) -> bool:
         """Whether the conditional statement was applied; executed once. Raises OutcomeUnknown, StoreUnavailable."""
         session = self._connected()
         try:
@@ -167,7 +175,7 @@ class CassandraSession:
 
     def _attempt(
         self,
-        requests: Sequence[tuple[str, Sequence[object]]],
+        requests: Sequence[Request],
         numbers: Sequence[int],
         answers: list[list[Row]],
         profile: str,

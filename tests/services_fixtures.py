@@ -14,7 +14,7 @@ from services.cassandra import Cassandra
 from services.cluster import Cluster
 from services.kafka import Kafka
 from services.registry import Registry
-from storage.cassandra_schema import SCHEMA_PATH, apply
+from storage.cassandra_schema import SCHEMA_PATH, apply, statements
 from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
 
 Kind = TypeVar("Kind", bound=Cluster)
@@ -46,6 +46,9 @@ def empty(session: CassandraSession) -> None:
     for name in re.findall(r"CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA_PATH.read_text()):
         if name != "schema_version" and session.run(f"SELECT * FROM {name} LIMIT 1", (), COUNTING):
             session.define(f"TRUNCATE {name}")
+    for statement in statements():
+        if statement.startswith("INSERT"):
+            session.define(statement)
 
 
 def _directory(factory: pytest.TempPathFactory) -> Path:

@@ -71,9 +71,11 @@ class Worker:
 
     def ready(self) -> Readiness:
         """(ready, state, details): not ready before the first load, when stopping, and when nothing can be recorded."""
+        drain = drain_status.status(self._journal_directory)
         details = {
             "snapshot_age_seconds": round(self.snapshot.age_seconds(), 1) if self.snapshot.configuration else None,
             "drain": drain_status.is_alive(self._journal_directory),
+            "delivering": not drain.trouble,
         }
         if self._stopping.is_set():
             return False, "stopping", details
@@ -87,7 +89,7 @@ class Worker:
             return False, "shedding", details
         except JournalRefused:
             return False, "journal unwritable", details
-        return True, "degraded" if self.snapshot.store_is_away else "ok", details
+        return True, "degraded" if self.snapshot.store_is_away or drain.trouble else "ok", details
 
     def _gauges(self) -> dict[str, tuple[str, float]]:
         drain = drain_status.status(self._journal_directory)

@@ -50,6 +50,12 @@ class Topic:
             client.create_partitions({self.name: NewPartitions(partitions)})
             client.wait_for_topics([self.name])
 
+    def replicas_in_sync(self) -> set[int]:
+        """How many, of the partitions."""
+        with admin(self.bootstrap) as client:
+            (described,) = client.describe_topics([self.name])
+        return {len(partition["isr_nodes"]) for partition in described["partitions"]}
+
     def put(self, *values: bytes | None, partition: int = 0, timestamp_ms: int | None = None) -> None:
         """Write messages, and return when they are there."""
         producer = KafkaProducer(bootstrap_servers=self.bootstrap.split(","), acks="all")

@@ -1,7 +1,8 @@
 """What every store must do. A back end's own test file subclasses this and says how to build it.
 
-Nothing here begins with `Test`, so pytest collects these classes only through a subclass. The sink's half is in
-sink_contract; both need the fixtures `store` and `sink`, which share one empty store (and may be one object).
+Nothing here begins with `Test`, so pytest collects these classes only through a subclass. What was counted is read back
+in reading_contract; how a sink counts is in sink_contract, for back ends that count themselves. All need the fixtures
+`store` and `sink`: one empty store, and something through which events come to count in it.
 """
 
 import threading
@@ -15,9 +16,10 @@ from bandit.model import Role, Seed, Trial
 from storage.base import Conflict, EventSink, Store
 from tests.storage.configured import BANNER, KEY, OPERATOR, SLOT, TENANT
 from tests.storage.events import DAY, clicked, deliver, served, totals
+from tests.storage.reading_contract import ReadingContract
 from tests.storage.sink_contract import EventSinkContract
 
-__all__ = ["EventSinkContract", "StoreContract"]
+__all__ = ["EventSinkContract", "ReadingContract", "StoreContract"]
 
 PUTS: dict[str, Callable[[Store, int], None]] = {
     "tenant": lambda store, version: store.put_tenant("new", replace(TENANT, id="new"), expected_version=version),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from bandit.event import BannerEvent
-from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, ClickRow, CountRow, ReferrerRow, Verdict
+from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, CountRow, ReferrerRow, Verdict
 from storage.base import EventSink, Record, Store
 from tests.storage.events import (
     DAY,
@@ -37,24 +37,6 @@ class CountingContract:
         deliver(sink, impression, viewed(impression), clicked(impression))
         assert store.counts("shop", "home", DAY, DAY) == [CountRow(DAY, "holdout", "Pune", "sale", 1, 1, 1)]
         assert store.referrer_counts("shop", "home", DAY, DAY) == [ReferrerRow(DAY, "mail", "sale", 1, 1, 1)]
-
-    def test_counts_are_asked_by_day_with_both_ends_included(self, store: Store, sink: EventSink) -> None:
-        deliver(sink, *(served(number, day=DAY + number) for number in range(5)))
-        assert sorted(row.day - DAY for row in store.counts("shop", "home", DAY + 1, DAY + 3)) == [1, 2, 3]
-        assert sorted(row.day - DAY for row in store.referrer_counts("shop", "home", DAY + 1, DAY + 3)) == [1, 2, 3]
-
-    def test_tenants_and_slots_are_kept_apart(self, store: Store, sink: EventSink) -> None:
-        events = [served(1), served(2, tenant="mall"), served(3, slot="cart"), clicked(served(4, tenant="mall"))]
-        deliver(sink, *events)
-        assert totals(store, "shop", "home") == totals(store, "shop", "cart") == (1, 0, 0)
-        assert totals(store, "mall", "home") == (1, 1, 1)
-        assert [row.slot for row in store.clicks("mall", "Pune", DAY)] == ["home"]
-        assert store.clicks("shop", "Pune", DAY) == []
-
-    def test_shards_of_a_cell_are_summed(self, store: Store, sink: EventSink) -> None:
-        sink.deliver([*Log(shard=0).records(served(1), served(2)), *Log(shard=3).records(served(3))])
-        assert store.counts("shop", "home", DAY, DAY) == [CountRow(DAY, "learned", "Pune", "sale", 3, 0, 0)]
-        assert store.referrer_counts("shop", "home", DAY, DAY) == [ReferrerRow(DAY, UNKNOWN, "sale", 3, 0, 0)]
 
     @pytest.mark.parametrize("verdict", REJECTED)
     def test_a_rejected_event_never_counts_but_is_kept(self, store: Store, sink: EventSink, verdict: str) -> None:
@@ -186,32 +168,6 @@ class DeliveryContract:
 class EventSinkContract(CountingContract, DeliveryContract):
     """What else is kept of events, and for how long."""
 
-    def test_clicks_hold_all_that_is_known_and_come_by_time_of_receipt(self, store: Store, sink: EventSink) -> None:
-        impression = served(1, customer=CUSTOMER, referrer="mail")
-        later, sooner = clicked(impression, received_at=NOON_US + 9), clicked(served(2), received_at=NOON_US + 8)
-        deliver(sink, later, sooner, clicked(served(3, city="Delhi")), clicked(served(4, day=DAY + 1)))
-        assert store.clicks("shop", "Pune", DAY) == [
-            ClickRow(NOON_US + 8, NOON_US, sooner.impression_id, "home", "Pune", "sale", None, None),
-            ClickRow(NOON_US + 9, NOON_US, impression.impression_id, "home", "Pune", "sale", CUSTOMER, "mail"),
-        ]
-
-    def test_of_many_clicks_the_latest_can_be_asked_for(self, store: Store, sink: EventSink) -> None:
-        deliver(sink, *(clicked(served(number), received_at=NOON_US + number % 4) for number in range(8)))
-        every = store.clicks("shop", "Pune", DAY)
-        assert [click.received_at - NOON_US for click in every] == [0, 0, 1, 1, 2, 2, 3, 3]
-        for limit in (0, 1, 3, 8, 9):
-            assert store.clicks("shop", "Pune", DAY, limit=limit) == every[8 - min(limit, 8) :]
-
-    def test_changes_name_what_was_counted_since_the_cursor(self, store: Store, sink: EventSink) -> None:
-        deliver(sink, served(1), served(2, tenant="mall", day=DAY + 1))
-        first = store.changes(0)
-        assert first.partitions in (None, {("shop", "home", DAY), ("mall", "home", DAY + 1)})
-        assert not store.changes(first.cursor).partitions
-        deliver(sink, clicked(served(1)), served(3, tenant="mall", verdict="bot"), journal=8)
-        second = store.changes(first.cursor)
-        assert second.partitions in (None, {("shop", "home", DAY)})
-        assert not store.changes(second.cursor).partitions
-
     def test_referrers_past_the_limit_count_as_other_for_good(self, store: Store, sink: EventSink) -> None:
         impressions = [served(number, referrer=f"r{number}") for number in range(MAX_REFERRERS + 50)]
         deliver(sink, *impressions, served(9_000, referrer=f"r{MAX_REFERRERS + 1}", tenant="mall"))
@@ -230,13 +186,6 @@ class EventSinkContract(CountingContract, DeliveryContract):
         bots = (served(number, referrer=f"bot{number}", verdict="bot") for number in range(MAX_REFERRERS))
         deliver(sink, *bots, served(999, referrer="mail"))
         assert [row.referrer for row in store.referrer_counts("shop", "home", DAY, DAY)] == ["mail"]
-
-    def test_unrecognised_cities_are_listed_by_their_impressions(self, store: Store, sink: EventSink) -> None:
-        named = [served(number, city=OTHER, unrecognised_city="Atlantis") for number in range(3)]
-        deliver(sink, *named, served(3, city=OTHER, unrecognised_city="Avalon"), viewed(named[0]), clicked(named[0]))
-        deliver(sink, served(4, unrecognised_city="Botville", verdict="bot"), journal=8)
-        assert store.unrecognised_cities("shop") == [("Atlantis", 3), ("Avalon", 1)]
-        assert store.unrecognised_cities("mall") == []
 
     def test_unrecognised_cities_are_at_most_a_thousand_a_tenant(self, store: Store, sink: EventSink) -> None:
         popular = [served(number, city=OTHER, unrecognised_city="Atlantis") for number in range(2)]

@@ -9,7 +9,7 @@ import pytest
 from bandit.event import decode
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
-from tests.storage.contract import EventSinkContract, StoreContract
+from tests.storage.contract import EventSinkContract, ReadingContract, StoreContract
 from tests.storage.events import Log, all_rows, clicked, served, totals
 from tests.storage.sqlite_file import SLOTS, expected, query, stream
 
@@ -32,6 +32,10 @@ def sink(store: SqliteStore) -> SqliteStore:
 
 
 class TestSqliteStore(StoreContract):
+    pass
+
+
+class TestSqliteReading(ReadingContract):
     pass
 
 

@@ -1,0 +1,25 @@
+"""The distributed store: configuration, counts and clicks in Cassandra. Counting itself is the consumers' work."""
+
+from storage.base import SchemaVersionError, StoreUnavailable
+from storage.cassandra_configuration import ConfigurationTables
+from storage.cassandra_counts import CountTables
+from storage.cassandra_schema import version
+from storage.cassandra_session import CassandraOptions, CassandraSession
+
+__all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
+
+
+class CassandraStore(ConfigurationTables, CountTables):
+    """May be used by any number of threads; connects when first used, also anew in a child after a fork."""
+
+    def __init__(self, options: CassandraOptions) -> None:
+        self._session = CassandraSession(options)
+        self._epoch = None
+
+    def check_version(self) -> None:
+        """Raise SchemaVersionError when a newer release wrote the tables, StoreUnavailable when they cannot be used."""
+        if version(self._session) is None:
+            raise StoreUnavailable("Cassandra: there are no tables; `python -m storage.cassandra_schema` makes them")
+
+    def close(self) -> None:
+        self._session.close()
