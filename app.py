@@ -25,7 +25,7 @@ from settings import Settings, SettingsError, load
 if TYPE_CHECKING:
     from flask import Flask
 
-    from storage.sqlite import SqliteStore
+    from storage.base import Store
     from web.worker import Worker
 
 SWITCH_SECONDS = 0.0005
@@ -60,12 +60,12 @@ def create_app(settings: Settings) -> "Flask":
     """The application of one worker process, with its background threads started."""
     from multiprocessing.util import Finalize
 
-    from storage.sqlite import SqliteStore
+    from storage.opening import store_for
     from web.application import build
 
     # A request that lets the journal's write run would else wait up to 5 ms for its turn after a background thread.
     sys.setswitchinterval(SWITCH_SECONDS)
-    store = SqliteStore(settings.paths.database, busy_seconds=BUSY_SECONDS)
+    store = store_for(settings, busy_seconds=BUSY_SECONDS)
     worker = create_worker(settings, store)
     worker.start()
     Finalize(None, worker.stop, exitpriority=10)
@@ -81,7 +81,7 @@ def create_app(settings: Settings) -> "Flask":
     )
 
 
-def create_worker(settings: Settings, store: "SqliteStore") -> "Worker":
+def create_worker(settings: Settings, store: "Store") -> "Worker":
     """What a worker process holds besides Flask, not started yet."""
     import numpy as np
 
@@ -155,11 +155,11 @@ def _tie_to_supervisor() -> None:
 
 def _serve(settings: Settings) -> int:
     from processes import serve
-    from storage.base import SchemaVersionError
+    from storage.base import MissingPackage, SchemaVersionError
 
     try:
         return serve.run(settings)
-    except (serve.CannotServe, DirectoryInUse, SchemaVersionError, SecretFileError, OSError) as error:
+    except (serve.CannotServe, DirectoryInUse, SchemaVersionError, MissingPackage, SecretFileError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
         return CANNOT_RUN
 
@@ -172,9 +172,8 @@ def _web(settings: Settings) -> int:
 
 
 def _drain(settings: Settings) -> int:
-    from kafka_ingest.opening import MissingPackage
     from processes import drain
-    from storage.base import SchemaVersionError
+    from storage.base import MissingPackage, SchemaVersionError
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -189,11 +188,16 @@ def _drain(settings: Settings) -> int:
 
 def _check(settings: Settings) -> int:
     from processes import check
+    from storage import opening
+    from storage.base import MissingPackage, SchemaVersionError
 
     for line in check.report(settings):
         print(line)
-    problem = check.store_problem(settings)
-    print(problem or f"the store at {settings.paths.database} can be reached")
+    try:
+        problem = opening.problem(settings)
+    except (SchemaVersionError, MissingPackage) as error:
+        problem = f"{opening.name(settings)} cannot be used: {error}"
+    print(problem or f"{opening.name(settings)} can be reached")
     return CANNOT_RUN if problem else 0
 
 

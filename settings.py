@@ -1,5 +1,5 @@
-"""Every setting of the service: the classes below and in settings_kafka are the one table of section, key, type, range,
-default and help.
+"""Every setting of the service: the classes below, in settings_cassandra and in settings_kafka are the one table of
+section, key, type, default, range and help.
 
 `load` reads config.ini and the environment on top of the defaults, and names everything that is wrong at once. Only
 entry points import this module; they hand single values on.
@@ -14,8 +14,13 @@ from typing import Any, NamedTuple, get_type_hints
 from zoneinfo import available_timezones
 
 from data_directory import Paths
+<<<<<<< HEAD
 from settings_cassandra import Cassandra
 from settings_kafka import Consumer, Kafka, kafka_contradictions
+=======
+from settings_cassandra import Cassandra, cassandra_contradictions
+from settings_kafka import Kafka, kafka_contradictions
+>>>>>>> cassandra
 from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
 
@@ -302,4 +307,9 @@ def _contradictions(settings: Settings) -> list[str]:
         found.append("secrets.token_keys: ids go from 1 to 255, each one once")
     if journal.segment_mib > journal.max_mib:
         found.append(f"journal.max_mib: must be at least journal.segment_mib, which is {journal.segment_mib}")
-    return found + kafka_contradictions(settings.kafka)
+    if settings.storage.backend == "cassandra" and not secrets.customer_key:
+        found.append(
+            "secrets.token_keys and secrets.customer_key: must be given with storage.backend = cassandra, since every "
+            "host needs the same; `openssl rand -hex 32` makes each, and token_keys is 1:<hex>"
+        )
+    return found + cassandra_contradictions(settings.cassandra) + kafka_contradictions(settings.kafka)

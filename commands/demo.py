@@ -25,8 +25,8 @@ from commands.demo_keys import Keys, ensure_keys
 from commands.demo_pictures import draw
 from commands.demo_world import read_log, true_rates, world
 from settings import Settings, SettingsError, load
-from storage.base import SchemaVersionError, Store, StoreUnavailable
-from storage.sqlite import SqliteStore
+from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
+from storage.opening import open_store
 
 CANNOT_DO = 1
 SETTINGS_ARE_WRONG = 2
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return SETTINGS_ARE_WRONG
-    except (StoreUnavailable, SchemaVersionError, OSError) as error:
+    except (StoreUnavailable, SchemaVersionError, MissingPackage, OSError) as error:
         print(f"the demo tenant cannot be made: {error}", file=sys.stderr)
         return CANNOT_DO
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 def _make(settings: Settings) -> int:
     paths = settings.paths
     paths.make()
-    store = SqliteStore.open(paths.database)
+    store = open_store(settings)
     try:
         made = ensure_tenant(store, paths.media / TENANT.id)
         keys = ensure_keys(store, paths.demo, datetime.now(UTC))

@@ -23,8 +23,8 @@ from serving.token import CUSTOMER_BYTES
 from settings import Settings, SettingsError, load
 from storage.base import Refusal, StoreUnavailable
 from storage.drain_status import backlog_bytes, is_alive
+from storage.opening import store_for
 from storage.refused import dead_letter_files, dead_letters_lock, read_refusals
-from storage.sqlite import SqliteStore
 
 WAIT_SECONDS = 15.0
 
@@ -36,7 +36,7 @@ class CannotForget(Exception):
 def forget(settings: Settings, tenant: str, customer_id: str, say: Callable[[str], object]) -> None:
     """Raises CannotForget, StoreUnavailable, SecretFileError or OSError."""
     customer = customer_digest(_keys(settings).customer_key, tenant, customer_id)[:CUSTOMER_BYTES]
-    store = SqliteStore(settings.paths.database)
+    store = store_for(settings)
     try:
         if tenant not in store.configuration().tenants:
             say(f"there is no tenant {tenant} (any more); looking for what it left")

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from bandit.model import Role
 from serving.keys import new_key
 from settings import SettingsError, load
-from storage.base import SchemaVersionError, Store, StoreUnavailable
-from storage.sqlite import SqliteStore
+from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
+from storage.opening import open_store
 
 CANNOT_DO = 1
 SETTINGS_ARE_WRONG = 2
@@ -30,14 +30,14 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--name", default="", help="what the list of keys calls it")
     options = parser.parse_args(arguments)
     try:
-        paths = load(environ).paths
-        paths.make()
-        store = SqliteStore.open(paths.database)
+        settings = load(environ)
+        settings.paths.make()
+        store = open_store(settings)
         print(make(store, options.name, datetime.now(UTC)))
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return SETTINGS_ARE_WRONG
-    except (StoreUnavailable, SchemaVersionError, OSError) as error:
+    except (StoreUnavailable, SchemaVersionError, MissingPackage, OSError) as error:
         print(f"the key cannot be made: {error}", file=sys.stderr)
         return CANNOT_DO
     store.close()

@@ -19,10 +19,10 @@ from kafka.errors import KafkaError
 
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.dead_letter_topic import DeadLetter
-from kafka_ingest.opening import MissingPackage, options
+from kafka_ingest.opening import options
 from kafka_ingest.producing import Message, TopicWriter
 from settings import SettingsError, load
-from storage.base import StoreUnavailable
+from storage.base import MissingPackage, StoreUnavailable
 
 GROUP = "banner-dead-letters-replay"
 """Its committed offsets say what was replayed."""

@@ -8,17 +8,13 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.exchange import Endpoint
 from kafka_ingest.registry import Schemas, open_schemas
 from settings import Settings
-from storage.base import EventSink
+from storage.base import EventSink, MissingPackage
 
 if TYPE_CHECKING:
     from kafka_ingest.dead_letter_topic import DeadLetterTopic
     from storage.cassandra_session import CassandraSession
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
-
-
-class MissingPackage(Exception):
-    """What is chosen needs a package that is not installed; the message says how to install it."""
 
 
 def options(settings: Settings) -> KafkaOptions:

@@ -14,8 +14,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from kafka_ingest.client import KafkaOptions
-from kafka_ingest.opening import MissingPackage, options
+from kafka_ingest.opening import options
 from settings import Settings, SettingsError, load
+from storage.base import MissingPackage
 
 DAY_MS = 86_400_000
 RETENTION_DAYS = 7

@@ -33,8 +33,9 @@ def configuration(level: str, time_zone: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "loggers": {
             "_granian": {"handlers": ["stderr"], "propagate": False},
-            # Ten lines a second while a broker is away; what matters of them stands in our own.
+            # Ten lines a second while a broker or node is away; what matters of them stands in our own.
             "kafka": {"level": "DEBUG" if level == "DEBUG" else "CRITICAL"},
+            "cassandra": {"level": "DEBUG" if level == "DEBUG" else "CRITICAL"},
         },
         "root": {"handlers": ["stderr"], "level": level},
     }

@@ -11,7 +11,7 @@ from processes.supervisor import Program, Supervisor
 from serving.secret_file import keyring, load_or_create
 from settings import ROOT, Settings
 from storage.base import StoreUnavailable
-from storage.sqlite import SqliteStore
+from storage.opening import open_store
 
 log = logging.getLogger("supervisor")
 
@@ -69,7 +69,7 @@ def address(host: str, port: int) -> str:
 
 def _make_store(settings: Settings) -> None:
     try:
-        SqliteStore.open(settings.paths.database).close()
+        open_store(settings).close()
     except StoreUnavailable as error:
         log.error("starting without the store, from the last snapshot: %s", error)
 

@@ -8,6 +8,7 @@ from bandit.city import recognise
 from bandit.eligibility import Visit
 from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
 from bandit.model import OTHER, Verdict
+from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
 from serving.slot_view import SlotView
@@ -16,8 +17,6 @@ from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal, JournalRefused
 
-SHARD = 0
-"""The embedded store counts from one log."""
 _ACCEPTED = Verdict.ACCEPTED
 _ACCEPTED_FIELD = verdict_field(_ACCEPTED)
 _TWO_TO_64 = float(1 << 64)
@@ -79,7 +78,6 @@ class Decider:
     ) -> None:
         self._snapshot = snapshot
         self._journal = journal
-        self._stamp = stamper(SHARD, journal.id)
         self._keyring = keyring
         self._sign = Signer(keyring).sign
         self._judge = judge
@@ -110,6 +108,7 @@ class Decider:
         if customer_id is not None:
             digest = customer_digest(self._keyring.customer_key, tenant, customer_id)
             customer = digest[:CUSTOMER_BYTES]
+<<<<<<< HEAD
         choice = _, banner, way, propensity = self._choose(cell, view.slot.holdout_share, digest)
         event_place, event_rest, token_place, _ = cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
@@ -117,15 +116,35 @@ class Decider:
         day, served_at = view.clock.read(now_us)
         body = assemble(
             SERVED_KIND,
+=======
+        choice = self._choose(cell, view.slot.holdout_share, digest)
+        verdict = self._judge.served(ask.tenant, visitor, now_us)
+        impression, day = impression_id(now_us, self._rng.getrandbits(64)), view.clock.day(now_us)
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(ask.tenant, ask.slot, visit.city, partitions)
+        unrecognised = ask.city if visit.city == OTHER else None
+        recorded = self._record(
+            shard,
+            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised),
+        )
+        token = sign_parts(
+>>>>>>> cassandra
             impression,
             event_place + text(banner.id),
             way.event_policy,
             day,
+<<<<<<< HEAD
             now_us,
             now_us,
             propensity,
             way.event_reason,
             _ACCEPTED_FIELD if is_accepted else verdict_field(verdict),
+=======
+            shard,
+            choice.policy,
+            recorded and verdict is _ACCEPTED,
+            choice.propensity,
+>>>>>>> cassandra
             customer,
             referrer,
             event_rest,
@@ -144,10 +163,10 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, body: bytes) -> bool:
-        stamp = self._stamp
+    def _record(self, shard: int, body: bytes) -> bool:
+        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(SHARD, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True

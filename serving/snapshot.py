@@ -65,6 +65,8 @@ class Snapshot:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self.configuration: Configuration | None = None
+        self.partitions = 1
+        """Into how many shards impressions are spread."""
         self.refreshed_us = 0
         """When the store was last read; 0 while everything known comes from the saved file."""
         self._known_us = 0
@@ -173,6 +175,7 @@ class Snapshot:
                 views[(tenant_id, slot_id)] = self._view_for(tenant, slot, configuration)
         self._views = views
         self.configuration = configuration
+        self.partitions = configuration.partitions
 
     def _view_for(self, tenant: Tenant, slot: Slot, configuration: Configuration) -> SlotView:
         key = (tenant.id, slot.id)
@@ -239,6 +242,7 @@ class Snapshot:
                     view.restore(total)
                 self._views[key] = view
         self.configuration = configuration
+        self.partitions = configuration.partitions
         self._known_us = saved.read_us
 
     def _save(self) -> None:

@@ -78,6 +78,7 @@ def _to_json(snapshot: SavedSnapshot) -> bytes:
     document = {
         "format": FORMAT,
         "version": known.version,
+        "partitions": known.partitions,
         "read_us": snapshot.read_us,
         "tenants": [dump(tenant) for tenant in known.tenants.values()],
         "keys": [dump(key) for key in known.keys.values()],
@@ -107,6 +108,7 @@ def _from_json(document: dict[str, Any]) -> SavedSnapshot:
         {key.id: key for key in keys},
         {(tenant, slot.id): slot for tenant, slot in slots},
         banners,
+        document.get("partitions", 1),
     )
     evidence = {(tenant, slot): np.array(matrix) for tenant, slot, matrix in document["evidence"]}
     return SavedSnapshot(configuration, int(document["read_us"]), evidence)

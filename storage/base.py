@@ -33,6 +33,10 @@ class SchemaVersionError(Exception):
     """The store was written by a newer version of this software; waiting does not help."""
 
 
+class MissingPackage(Exception):
+    """What is chosen needs a package that is not installed; the message says how to install it."""
+
+
 class Record(NamedTuple):
     """One journaled record."""
 
@@ -176,6 +180,10 @@ class Store(ABC):
         The latest claims_before is remembered, and views and clicks of impressions served before it are refused by
         the sink from then on.
         """
+
+    @abstractmethod
+    def check_version(self) -> None:
+        """Raise SchemaVersionError when a newer release wrote it, StoreUnavailable when it cannot be used."""
 
     @abstractmethod
     def close(self) -> None:

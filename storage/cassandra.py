@@ -3,8 +3,8 @@
 from storage.base import SchemaVersionError, StoreUnavailable
 from storage.cassandra_configuration import ConfigurationTables
 from storage.cassandra_counts import CountTables
-from storage.cassandra_schema import version
 from storage.cassandra_session import CassandraOptions, CassandraSession
+from storage.cassandra_tables import version
 
 __all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
 

@@ -24,12 +24,12 @@ from pathlib import Path
 from bandit.cold_start import expected_ctr, seeds
 from bandit.model import ID_PATTERN, Banner, Seed, Tenant
 from settings import SettingsError, load
-from storage.base import SchemaVersionError, Store, StoreUnavailable
+from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
 from storage.history import Layout, listing, read
 from storage.history_file import BadHistory
+from storage.opening import open_store
 from storage.progress_bar import ProgressBar
 from storage.seed_changes import changes, summary, table
-from storage.sqlite import SqliteStore
 
 DONE = 0
 STORE_AWAY = 1
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     options = _options(arguments)
     try:
         _act(options, environ)
-    except (StoreUnavailable, SchemaVersionError) as error:
+    except (StoreUnavailable, SchemaVersionError, MissingPackage) as error:
         return _complain(f"The store cannot be used: {error}", STORE_AWAY)
     except BadHistory as error:
         return _complain(f"{options.history}: nothing was written, because of\n{error}", WRONG_INPUT)
@@ -77,7 +77,7 @@ def _act(options: argparse.Namespace, environ: Mapping[str, str]) -> None:
 
 
 def _open_store(environ: Mapping[str, str]) -> Store:
-    return SqliteStore.open(load(environ).paths.database)
+    return open_store(load(environ))
 
 
 # -- options ---------------------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ from services.cassandra import Cassandra
 from services.cluster import Cluster
 from services.kafka import Kafka
 from services.registry import Registry
-from storage.cassandra_schema import SCHEMA_PATH, apply, statements
 from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
+from storage.cassandra_tables import SCHEMA_PATH, apply, statements
 
 Kind = TypeVar("Kind", bound=Cluster)
 

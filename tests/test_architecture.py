@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "data_directory": set[str](),
 }
 ENTRY_POINTS = {
-    *("storage/seed_cold_start.py", "storage/dead_letters.py"),
+    *("storage/seed_cold_start.py", "storage/dead_letters.py", "storage/opening.py", "storage/cassandra_schema.py"),
+    "storage/copy.py",
     *("kafka_ingest/opening.py", "kafka_ingest/topics.py", "kafka_ingest/dead_letters.py", "kafka_ingest/intake.py"),
     *("kafka_ingest/consumer.py", "kafka_ingest/epochs.py"),
 }

@@ -16,6 +16,7 @@ ACROSS_TENANTS = {
     "delete_key",
     # Upkeep of the whole store; records that name their tenants themselves.
     "prune",
+    "check_version",
     "close",
     "deliver",
 }

@@ -12,7 +12,6 @@ import pytest
 
 from services.cassandra import Cassandra
 from storage.base import SchemaVersionError, StoreUnavailable
-from storage.cassandra_schema import READ_VERSION, VERSION, WRITE_VERSION, apply, statements, version
 from storage.cassandra_session import (
     CONFIGURING,
     COUNTING,
@@ -22,6 +21,7 @@ from storage.cassandra_session import (
     OutcomeUnknown,
     SchemaMissing,
 )
+from storage.cassandra_tables import READ_VERSION, VERSION, WRITE_VERSION, apply, statements, version
 from tests.service_process import wait_until
 
 WRITE = "INSERT INTO tenants (tenant, document) VALUES (?, ?)"
