@@ -14,13 +14,8 @@ from typing import Any, NamedTuple, get_type_hints
 from zoneinfo import available_timezones
 
 from data_directory import Paths
-<<<<<<< HEAD
-from settings_cassandra import Cassandra
-from settings_kafka import Consumer, Kafka, kafka_contradictions
-=======
 from settings_cassandra import Cassandra, cassandra_contradictions
-from settings_kafka import Kafka, kafka_contradictions
->>>>>>> cassandra
+from settings_kafka import Consumer, Kafka, kafka_contradictions
 from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
 
@@ -138,6 +133,9 @@ class Learning:
     """The bandit."""
 
     draws: int = number(1_000, "Draws from the posterior behind one set of probabilities.", 100, 100_000)
+    gamma: float = number(
+        1.5, "How much a choice trusts the evidence: 1 as it stands; above, it explores less; below, more.", 0.1, 10
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,6 @@ class Decider:
         if customer_id is not None:
             digest = customer_digest(self._keyring.customer_key, tenant, customer_id)
             customer = digest[:CUSTOMER_BYTES]
-<<<<<<< HEAD
         choice = _, banner, way, propensity = self._choose(cell, view.slot.holdout_share, digest)
         event_place, event_rest, token_place, _ = cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
@@ -116,43 +115,25 @@ class Decider:
         day, served_at = view.clock.read(now_us)
         body = assemble(
             SERVED_KIND,
-=======
-        choice = self._choose(cell, view.slot.holdout_share, digest)
-        verdict = self._judge.served(ask.tenant, visitor, now_us)
-        impression, day = impression_id(now_us, self._rng.getrandbits(64)), view.clock.day(now_us)
-        partitions = self._snapshot.partitions
-        shard = 0 if partitions == 1 else shard_of(ask.tenant, ask.slot, visit.city, partitions)
-        unrecognised = ask.city if visit.city == OTHER else None
-        recorded = self._record(
-            shard,
-            choice.stencil.fill(impression, day, now_us, now_us, verdict, customer, ask.referrer_id, unrecognised),
-        )
-        token = sign_parts(
->>>>>>> cassandra
             impression,
             event_place + text(banner.id),
             way.event_policy,
             day,
-<<<<<<< HEAD
             now_us,
             now_us,
             propensity,
             way.event_reason,
             _ACCEPTED_FIELD if is_accepted else verdict_field(verdict),
-=======
-            shard,
-            choice.policy,
-            recorded and verdict is _ACCEPTED,
-            choice.propensity,
->>>>>>> cassandra
             customer,
             referrer,
             event_rest,
             unrecognised,
         )
-        recorded = self._record(body)
+        partitions = self._snapshot.partitions
+        shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
+        recorded = self._record(shard, body)
         where, counted = token_place + name(banner.id), recorded and is_accepted
-        token = self._sign(impression, day, SHARD, way.token_policy, counted, propensity, customer, where, referrer)
+        token = self._sign(impression, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
         return Decision(choice, token, recorded, served_at)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
