@@ -98,7 +98,7 @@ def create_worker(settings: Settings, store: "Store") -> "Worker":
         SnapshotFile(paths.snapshot / "snapshot.json"),
         clock=_now_us,
         rng=np.random.Generator(np.random.SFC64()),  # the fastest there is
-        draws=settings.learning.draws,
+        **asdict(settings.learning),
         **asdict(settings.snapshot),
     )
     journal = settings.journal

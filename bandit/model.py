@@ -126,6 +126,9 @@ class Slot:
     lookback_days: int = 90
     pinned_banner: str | None = None
     default_banner: str | None = None
+    new_banner_max_share: float = 0.2
+    """Beside known banners none takes more of the learned choices before it has `new_banner_trials` in the slot."""
+    new_banner_trials: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,17 @@ def apply(probabilities: ArrayLike, *, exploration_share: float, min_shares: Arr
     return _fill(np.maximum(wanted, SMALLEST_SHARE), floors, ceilings)
 
 
+def hold_newcomers(max_shares: ArrayLike, trials: ArrayLike, *, until_trials: float, share: float) -> Array:
+    """The ceilings, (banners,), with which no new banner takes more than `share` beside those already known.
+
+    A banner is new while its `trials` in the slot are fewer than `until_trials`. Where all are new there is nothing yet
+    to be protected from them, and `max_shares` stay.
+    """
+    ceilings = np.asarray(max_shares, dtype=np.float64)
+    is_new = np.asarray(trials) < until_trials
+    return ceilings if is_new.all() else np.where(is_new, np.minimum(ceilings, share), ceilings)
+
+
 def _feasible_ceilings(ceilings: Array) -> Array:
     total = float(ceilings.sum())
     if total >= 1:

@@ -32,10 +32,10 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.consumer_metrics import ConsumerMetrics, serve
 from kafka_ingest.counting_consumer import CountingConsumer
 from kafka_ingest.epoch_topic import CannotCount, check_topic
-from kafka_ingest.opening import MissingPackage, cassandra_session, dead_letter_topic, options, schemas
+from kafka_ingest.opening import cassandra_session, dead_letter_topic, options, schemas
 from kafka_ingest.wire import Decoder
 from settings import Settings, SettingsError, load
-from storage.base import StoreUnavailable
+from storage.base import MissingPackage, StoreUnavailable
 from storage.cassandra_counting import CassandraCounting
 from storage.cassandra_epochs import active_epoch, epochs
 from storage.cassandra_session import CassandraSession

@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from bandit.model import Epoch
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.epoch_topic import CannotCount, check_topic, log_starts, read_topic
-from kafka_ingest.opening import MissingPackage, cassandra_session, options
+from kafka_ingest.opening import cassandra_session, options
 from settings import Settings, SettingsError, load
-from storage.base import Conflict, StoreUnavailable
+from storage.base import Conflict, MissingPackage, StoreUnavailable
 from storage.cassandra_epochs import active_epoch, create_epoch, epochs, publish_epoch, set_partitions
 from storage.cassandra_session import CassandraSession
 

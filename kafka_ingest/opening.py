@@ -1,7 +1,6 @@
 """From the settings to what speaks to Kafka; for entry points."""
 
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from kafka_ingest.client import KafkaOptions
@@ -9,6 +8,7 @@ from kafka_ingest.exchange import Endpoint
 from kafka_ingest.registry import Schemas, open_schemas
 from settings import Settings
 from storage.base import EventSink, MissingPackage
+from storage.opening import cassandra_options
 
 if TYPE_CHECKING:
     from kafka_ingest.dead_letter_topic import DeadLetterTopic
@@ -76,10 +76,7 @@ def dead_letter_topic(settings: Settings) -> "DeadLetterTopic":
 
 def cassandra_session(settings: Settings) -> "CassandraSession":
     """Where counts are kept; connects when first used. Raises MissingPackage."""
-    try:
-        from storage.cassandra_session import CassandraOptions, CassandraSession
-    except ModuleNotFoundError as error:
-        raise MissingPackage(INSTALL) from error
-    values = asdict(settings.cassandra)
-    hosts = tuple(one.strip() for one in values.pop("hosts").split(","))
-    return CassandraSession(CassandraOptions(hosts=hosts, **values))
+    options = cassandra_options(settings)
+    from storage.cassandra_session import CassandraSession
+
+    return CassandraSession(options)

@@ -10,15 +10,15 @@ import numpy as np
 from bandit.eligibility import Visit, next_change, why_not
 from bandit.event import NO_OTHER_BANNER, policy_field, text
 from bandit.model import Banner, Policy, Reason, Slot, Tenant
-from bandit.shares import apply
-from bandit.thompson import cumulative, draw, probabilities
+from bandit.shares import apply, hold_newcomers
+from bandit.thompson import CHOICE_GAMMA, cumulative, draw, probabilities
 from bandit.zone import moment
 from serving.evidence import SlotEvidence
 from serving.token import place, policy_number
 
 FOR_EVER_US = 1 << 62
 GROWTH = 1.02
-"""A cell whose trials grew by more than this factor is stale."""
+"""A cell is stale when the trials of its city, or of the slot it borrows from, grew by more than this factor."""
 _EPOCH = moment(0, "UTC")
 
 
@@ -107,7 +107,9 @@ class Cell:
     valid_until_us: int
     """When a schedule starts or ends and eligibility must be judged again."""
     trials: float
+    """Of its city, as clicks."""
     clicks: float
+    slot_trials: float
     requests: int = 0
     used_us: int = 0
 
@@ -127,24 +129,36 @@ class Cell:
         return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count)
 
     def is_stale(self) -> bool:
-        """Whether its city's evidence moved on enough to compute again."""
-        trials, clicks = evidence_of(self.knowledge.evidence, self.visit.city)
-        return clicks != self.clicks or not self.trials <= trials <= max(self.trials * GROWTH, self.trials + 1)
+        """Whether the evidence of its city or of the slot moved on enough to compute again."""
+        trials, clicks, slot_trials = evidence_of(self.knowledge.evidence, self.visit.city)
+        return clicks != self.clicks or _moved_on(self.trials, trials) or _moved_on(self.slot_trials, slot_trials)
 
 
-def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float]:
-    """All trials and clicks of a city."""
+def _moved_on(known: float, now: float) -> bool:
+    return not known <= now <= max(known * GROWTH, known + 1)
+
+
+def evidence_of(evidence: SlotEvidence, city: str) -> tuple[float, float, float]:
+    """All trials and clicks of a city, and all trials of the slot."""
     row = evidence.cities[city]
-    return evidence.city_trials[row], evidence.city_clicks[row]
+    return evidence.city_trials[row], evidence.city_clicks[row], evidence.slot_trials
 
 
-def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, rng: np.random.Generator, draws: int) -> Cell:
+class Sampler(NamedTuple):
+    """How probabilities are drawn from a posterior; see `bandit.thompson.probabilities`."""
+
+    rng: np.random.Generator
+    draws: int
+    gamma: float
+
+
+def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sampler) -> Cell:
     """Judge eligibility and compute the probabilities."""
     now = moment(now_us, "UTC")
     slot = knowledge.slot
     banners, reason = contenders(slot, knowledge.banners, visit, now)
     evidence = knowledge.evidence
-    chances = _chances(slot, banners, reason, evidence, visit.city, rng, draws)
+    chances = _chances(slot, banners, reason, evidence, visit.city, sampler)
     change = next_change(knowledge.banners, now)
     return Cell(
         knowledge,
@@ -181,19 +195,24 @@ def _chances(
     reason: Reason,
     evidence: SlotEvidence,
     city: str,
-    rng: np.random.Generator,
-    draws: int,
+    sampler: Sampler,
 ) -> list[float]:
     if reason != Reason.LEARNED or len(banners) == 1:
         return [1.0] * len(banners)
     columns = np.array([evidence.banners[banner.id] for banner in banners])
     weights = np.array([banner.weight for banner in banners])
-    learned = probabilities(evidence.posterior.only(columns), evidence.cities[city], rng, weights=weights, draws=draws)
+    rng, draws, gamma = sampler
+    posterior, row = evidence.posterior.only(columns), evidence.cities[city]
     shares = apply(
-        learned,
+        probabilities(posterior, row, rng, weights=weights, draws=draws, gamma=gamma),
         exploration_share=slot.exploration_share,
         min_shares=np.array([banner.min_share for banner in banners]),
-        max_shares=np.array([banner.max_share for banner in banners]),
+        max_shares=hold_newcomers(
+            [banner.max_share for banner in banners],
+            evidence.banner_trials[columns],
+            until_trials=slot.new_banner_trials,
+            share=slot.new_banner_max_share,
+        ),
     )
     return [float(share) for share in shares]
 
@@ -201,17 +220,16 @@ def _chances(
 class CellCache:
     """At most `max_cells` cells; the least recently used tenth goes when it is full."""
 
-    def __init__(self, max_cells: int, rng: np.random.Generator, draws: int) -> None:
+    def __init__(self, max_cells: int, rng: np.random.Generator, draws: int, gamma: float = CHOICE_GAMMA) -> None:
         self._max_cells = max_cells
-        self._rng = rng
-        self._draws = draws
+        self._sampler = Sampler(rng, draws, gamma)
         self._cells: dict[tuple[SlotKnowledge, Visit], Cell] = {}
 
     def get(self, knowledge: SlotKnowledge, visit: Visit, now_us: int) -> Cell:
         """The cell, computed here and now only when there is none that may still be used."""
         cell = self._cells.get((knowledge, visit))
         if cell is None or now_us >= cell.valid_until_us:
-            cell = self._put(compute(knowledge, visit, now_us, self._rng, self._draws))
+            cell = self._put(compute(knowledge, visit, now_us, self._sampler))
         cell.requests += 1
         cell.used_us = now_us
         return cell
@@ -225,7 +243,7 @@ class CellCache:
             if not is_current(cell.knowledge):
                 self._cells.pop(key, None)
             elif time_is_left and cell.is_stale() and (time_is_left := has_time()):
-                fresh = compute(cell.knowledge, cell.visit, now_us, self._rng, self._draws)
+                fresh = compute(cell.knowledge, cell.visit, now_us, self._sampler)
                 fresh.used_us = cell.used_us
                 self._put(fresh)
             else:

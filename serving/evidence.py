@@ -1,4 +1,4 @@
-"""What one slot has learned: cumulative counts by day, faded and folded into one matrix of trials and clicks."""
+"""What one slot has learned: cumulative counts by day, faded and folded into matrices of trials and clicks."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -27,10 +27,19 @@ class SlotEvidence:
     """Banner id -> column."""
     trials: Matrix
     clicks: Matrix
+    unfaded: Matrix
+    """Trials at their full weight, however old."""
     city_trials: list[float]
     """The sum over all banners, by row; so is city_clicks."""
     city_clicks: list[float]
+    slot_trials: float
+    banner_trials: Matrix
+    """Unfaded, the sum over all cities, (banners,): whether a banner is still new."""
     posterior: SlotPosterior
+
+    def matrices(self) -> tuple[Matrix, Matrix, Matrix]:
+        """What all the rest is computed from."""
+        return self.trials, self.clicks, self.unfaded
 
 
 class SlotHistory:
@@ -44,6 +53,7 @@ class SlotHistory:
         self._today: int | None = None
         self._older = self._nothing()
         self._seeds = self._nothing()
+        self._known: tuple[Matrix, SlotEvidence] | None = None
 
     def read(self, store: Store, today: int, *, older: bool, seeds: bool) -> SlotEvidence:
         """The evidence as of today; `older` and `seeds` say that those may have changed since the last call."""
@@ -56,10 +66,25 @@ class SlotHistory:
         return self.evidence(self._older + live + self._seeds)
 
     def evidence(self, total: Matrix) -> SlotEvidence:
-        """From trials and clicks, shape (2, cities, banners)."""
-        trials, clicks = total[0], np.minimum(total[1], total[0])
-        sums = trials.sum(axis=1).tolist(), clicks.sum(axis=1).tolist()
-        return SlotEvidence(self._cities, self._banners, trials, clicks, *sums, fit(trials, clicks))
+        """From trials, clicks and unfaded trials, shape (3, cities, banners); fitted only where they changed."""
+        if self._known is None or not np.array_equal(self._known[0], total):
+            self._known = total, self._fitted(total)
+        return self._known[1]
+
+    def _fitted(self, total: Matrix) -> SlotEvidence:
+        trials, clicks, unfaded = total[0], np.minimum(total[1], total[0]), total[2]
+        return SlotEvidence(
+            self._cities,
+            self._banners,
+            trials,
+            clicks,
+            unfaded,
+            city_trials=trials.sum(axis=1).tolist(),
+            city_clicks=clicks.sum(axis=1).tolist(),
+            slot_trials=float(trials.sum()),
+            banner_trials=unfaded.sum(axis=0),
+            posterior=fit(trials, clicks),
+        )
 
     def empty(self) -> SlotEvidence:
         """Before anything was read."""
@@ -74,12 +99,12 @@ class SlotHistory:
         columns = [self._banners[banner] for banner in kept]
         old_columns = [known.banners[banner] for banner in kept]
         total = self._nothing()
-        for matrix, old in zip(total, (known.trials, known.clicks), strict=True):
+        for matrix, old in zip(total, known.matrices(), strict=True):
             np.add.at(matrix, np.ix_(rows, columns), old[:, old_columns])
         return self.evidence(total)
 
     def _nothing(self) -> Matrix:
-        return np.zeros((2, len(self._cities), len(self._banners)))
+        return np.zeros((3, len(self._cities), len(self._banners)))
 
     def _counts(self, store: Store, today: int, first_day: int, last_day: int) -> Matrix:
         total = self._nothing()
@@ -102,13 +127,13 @@ class SlotHistory:
             if weight is None:
                 weight = weights[row.day] = fade(today - row.day, half_life, lookback)
             city = self._cities.get(row.city, other)
-            total[0, city, column] += weight * (row.viewed if viewed else row.served)
-            total[1, city, column] += weight * row.clicks
+            trials = row.viewed if viewed else row.served
+            total[:, city, column] += (weight * trials, weight * row.clicks, trials)
 
     def _fold_seeds(self, seeds: Iterable[Seed]) -> Matrix:
         total = self._nothing()
         for seed in seeds:
             city, column = self._cities.get(seed.city), self._banners.get(seed.banner)
             if city is not None and column is not None:
-                total[:, city, column] += (seed.trials, seed.clicks)
+                total[:, city, column] += (seed.trials, seed.clicks, seed.trials)
         return total

@@ -48,8 +48,9 @@ def _rows(
 ) -> list[dict[str, Any]]:
     evidence = view.evidence
     row = evidence.cities[cell.visit.city]
-    means = evidence.posterior.mean(row)
-    lows, highs = evidence.posterior.interval(row, INTERVAL)
+    posterior = evidence.posterior
+    means, slot_means, borrowed = posterior.mean(row), posterior.mean(None), posterior.borrowed_trials(row)
+    lows, highs = posterior.interval(row, INTERVAL)
 
     def shown(banner: Banner) -> dict[str, Any]:
         column = evidence.banners[banner.id]
@@ -57,9 +58,12 @@ def _rows(
             "banner": banner.id,
             "trials": float(evidence.trials[row, column]),
             "clicks": float(evidence.clicks[row, column]),
+            "slot_mean": float(slot_means[column]),
+            "borrowed_trials": float(borrowed[column]),
             "mean": float(means[column]),
             "low": float(lows[column]),
             "high": float(highs[column]),
+            "is_new": bool(evidence.banner_trials[column] < view.slot.new_banner_trials),
             "weight": banner.weight,
             "probability": competing.get(banner.id, 0.0),
             "why_not": _why_not(banner, cell, competing, reasons[banner.id]),

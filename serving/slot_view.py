@@ -55,8 +55,8 @@ class SlotView:
             self.is_known = True
 
     def restore(self, total: Matrix) -> None:
-        """Begin with saved trials and clicks, unless they are of other cities or banners."""
-        if total.shape == (2, *self.evidence.trials.shape):
+        """Begin with saved matrices, unless they are of other cities or banners."""
+        if total.shape == (3, *self.evidence.trials.shape):
             self.evidence = self.history.evidence(total)
             self.is_known = True
 

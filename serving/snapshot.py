@@ -14,6 +14,7 @@ import numpy as np
 
 from bandit.eligibility import Visit
 from bandit.model import Configuration, Slot, Tenant
+from bandit.thompson import CHOICE_GAMMA
 from serving.cells import Cell, CellCache
 from serving.slot_view import SECOND_US, SlotView
 from serving.snapshot_file import SavedSnapshot, SnapshotFile
@@ -50,6 +51,7 @@ class Snapshot:
         max_cells: int = 20_000,
         save_seconds: float = 60.0,
         draws: int = 1000,
+        gamma: float = CHOICE_GAMMA,
     ) -> None:
         self._store = store
         self._file = file
@@ -57,7 +59,7 @@ class Snapshot:
         self._refresh_seconds = refresh_seconds
         self._cpu_share = cpu_share
         self._save_us = int(save_seconds * SECOND_US)
-        self._cells = CellCache(max_cells, rng, draws)
+        self._cells = CellCache(max_cells, rng, draws, gamma)
         self._views: dict[tuple[str, str], SlotView] = {}
         self._cursor = 0
         self._saved_us = 0
@@ -248,10 +250,6 @@ class Snapshot:
     def _save(self) -> None:
         if self.configuration is None or not self.refreshed_us:
             return  # what came from the file is still in it
-        evidence = {
-            key: np.stack((view.evidence.trials, view.evidence.clicks))
-            for key, view in list(self._views.items())
-            if view.is_known
-        }
+        evidence = {key: np.stack(view.evidence.matrices()) for key, view in list(self._views.items()) if view.is_known}
         self._saved_us = self._clock()
         self._file.save(SavedSnapshot(self.configuration, self._known_us, evidence))

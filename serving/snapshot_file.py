@@ -17,7 +17,7 @@ from storage.documents import dump, load
 
 log = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 ABANDONED_SECONDS = 3600
 """A file that was being written this long ago was left by a process that was killed meanwhile."""
 
@@ -30,7 +30,7 @@ class SavedSnapshot:
     read_us: int
     """When the store was read for it, in microseconds since 1970 UTC."""
     evidence: Mapping[tuple[str, str], Matrix]
-    """(tenant, slot) -> trials and clicks, shape (2, cities, banners) in the configuration's order."""
+    """(tenant, slot) -> trials, clicks and unfaded trials, shape (3, cities, banners) in the configuration's order."""
 
 
 class SnapshotFile:

@@ -23,6 +23,7 @@ from web.auth import admit, check_declarations, requires
 from web.context import EXTENSION, Context, CurrentConfiguration
 from web.docs import docs
 from web.door import METHODS, Door
+from web.evidence_reports import evidence
 from web.guarded_request import GuardedRequest
 from web.health import health
 from web.hot_description import openapi_paths
@@ -101,7 +102,7 @@ def build(
     current = CurrentConfiguration(store)
     jobs = Jobs(jobs_directory)
     app.extensions[EXTENSION] = Context(store, configuration, current, ready, metrics, media_directory, jobs, now)
-    for calls in (tenants, keys, slots, banners, seeds, reports, media, health, docs):
+    for calls in (tenants, keys, slots, banners, seeds, reports, evidence, media, health, docs):
         app.register_api(calls)
     _add_hot_calls(app)
     answer_errors(app)

@@ -29,11 +29,14 @@ DECISION: dict[str, dict[str, Any]] = {
 }
 COMPETITOR: dict[str, dict[str, Any]] = {
     "banner": _TEXT,
-    "trials": {"type": "number", "description": "Faded by age; seeds included."},
+    "trials": {"type": "number", "description": "Of this city, faded by age; seeds included."},
     "clicks": {"type": "number"},
-    "mean": {**_SHARE, "description": "Expected click rate."},
+    "slot_mean": {**_SHARE, "description": "Its expected click rate over all cities: where an unknown city starts."},
+    "borrowed_trials": {"type": "number", "description": "How many trials the other cities and banners are worth."},
+    "mean": {**_SHARE, "description": "Expected click rate in this city, from both."},
     "low": {**_SHARE, "description": "With high: holds the rate with probability 0.9."},
     "high": _SHARE,
+    "is_new": {"type": "boolean", "description": "Of fewer than new_banner_trials trials in the slot."},
     "weight": {"type": "number", "description": "What a click is worth."},
     "probability": {**_SHARE, "description": "Of being chosen, outside the holdout."},
     "why_not": {**_OPTIONAL_TEXT, "description": "Why it does not compete."},

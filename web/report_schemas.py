@@ -58,6 +58,8 @@ class Row(Answer):
     ctr_low: float = Field(description="The 95 % interval of the click rate.")
     ctr_high: float
     share: float | None = Field(description="Of the trials of all rows.")
+    value: float = Field(description="The clicks, each times the weight its banner has now.")
+    value_per_trial: float | None
 
 
 class BannerRow(Row):
@@ -128,26 +130,6 @@ class ReferrerReport(Report):
     """By referrer."""
 
     rows: list[ReferrerRow]
-
-
-class Measured(Answer):
-    """What one side did."""
-
-    trials: int
-    clicks: int
-    ctr: float | None
-
-
-class LiftReport(Report):
-    """How much better the learned choice does than the holdout."""
-
-    learned: Measured
-    holdout: Measured
-    lift: float | None = Field(description="0.25 is a quarter more clicks per trial; null without trials on a side.")
-    low: float | None
-    high: float | None
-    confidence: float
-    conclusive: bool
 
 
 class ClickFull(Answer):

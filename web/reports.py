@@ -27,7 +27,6 @@ from web.report_schemas import (
     ClickReport,
     ClicksQuery,
     DayReport,
-    LiftReport,
     Period,
     PolicyReport,
     ReferrerQuery,
@@ -65,12 +64,17 @@ class Scope:
         """The arguments of a store's counts."""
         return self.tenant.id, self.slot.id, date_to_day(self.first), date_to_day(self.last)
 
+    def weights(self, *, competing: bool = False) -> dict[str, float]:
+        """What a click on each of the slot's banners is worth; with `competing`, only of those that are not paused."""
+        banners = banners_of(self.tenant.id, self.slot.id).values()
+        return {banner.id: banner.weight for banner in banners if banner.enabled or not competing}
+
 
 @reports.get("/banner", responses={200: BannerReport})
 @requires(Role.READ)
 def report_by_banner(query: ReportQuery) -> Json | Response:
     """By banner, with the chance of each to be the best."""
-    scope = _scope(query)
+    scope = scope_of(query)
     rows = context().store.counts(*scope.place())
     chances = _p_best(scope, measure.select(rows, city=query.city))
     if query.banner is not None:
@@ -103,19 +107,10 @@ def report_by_policy(query: ReportQuery) -> Json | Response:
 @requires(Role.READ)
 def report_by_referrer(query: ReferrerQuery) -> Json | Response:
     """By referrer."""
-    scope = _scope(query)
+    scope = scope_of(query)
     rows = context().store.referrer_counts(*scope.place())
-    return _answer(scope, Group.REFERRER, measure.report(rows, Group.REFERRER, trial=scope.slot.trial), query)
-
-
-@reports.get("/lift", responses={200: LiftReport})
-@requires(Role.READ)
-def report_lift(query: Period) -> Json:
-    """The learned choice's click rate against the holdout's, with its interval."""
-    scope = _scope(query)
-    lift = measure.lift(context().store.counts(*scope.place()), trial=scope.slot.trial)
-    sides = {"learned": lift.learned._asdict(), "holdout": lift.holdout._asdict()}
-    return {**scope.heading(), **lift._asdict(), **sides}
+    counted = measure.report(rows, Group.REFERRER, trial=scope.slot.trial, weights=scope.weights())
+    return _answer(scope, Group.REFERRER, counted, query)
 
 
 @reports.get("/clicks", responses={200: ClickReport})
@@ -150,10 +145,11 @@ def report_unrecognised_cities(query: CitiesQuery) -> Json | Response:
     return {"rows": rows}
 
 
-def _scope(query: Period) -> Scope:
+def scope_of(query: Period) -> Scope:
+    """The slot and days of a question. Raises ApiError."""
     tenant = tenant_of_call(query.tenant)
     slot = find_slot(tenant.id, query.slot)
-    last = query.to or context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
+    last = query.to or today(tenant)
     first = query.from_ or date.fromordinal(max(1, last.toordinal() - DEFAULT_DAYS + 1))
     if first > last:
         raise ApiError(400, "bad_value", f"from must not be after to ({last})", "from")
@@ -162,8 +158,13 @@ def _scope(query: Period) -> Scope:
     return Scope(tenant, slot, first, last)
 
 
+def today(tenant: Tenant) -> date:
+    """The day it is in the tenant's zone."""
+    return context().now().astimezone(ZoneInfo(tenant.time_zone)).date()
+
+
 def _counted(query: ReportQuery, group: Group) -> Json | Response:
-    scope = _scope(query)
+    scope = scope_of(query)
     return _answer(scope, group, _rows(context().store.counts(*scope.place()), query, group, scope), query)
 
 
@@ -171,19 +172,18 @@ def _rows(
     rows: Sequence[CountRow], query: ReportQuery, group: Group, scope: Scope, chances: Mapping[str, float] | None = None
 ) -> list[ReportRow]:
     chosen = measure.select(rows, banner=query.banner, city=query.city, policy=query.policy)
-    return measure.report(chosen, group, trial=scope.slot.trial, p_best=chances)
+    return measure.report(chosen, group, trial=scope.slot.trial, weights=scope.weights(), p_best=chances)
 
 
 def _p_best(scope: Scope, rows: Sequence[CountRow]) -> dict[str, float]:
     """As of the report's last day, among the banners that are not paused."""
-    banners = banners_of(scope.tenant.id, scope.slot.id).values()
     return measure.p_best(
         rows,
         trial=scope.slot.trial,
         today=date_to_day(scope.last),
         half_life_days=scope.slot.half_life_days,
         lookback_days=scope.slot.lookback_days,
-        weights={banner.id: banner.weight for banner in banners if banner.enabled},
+        weights=scope.weights(competing=True),
     )
 
 

@@ -183,6 +183,12 @@ class SlotBody(Body):
     lookback_days: int = Field(90, ge=1, le=400, description="Older evidence counts nothing.")
     pinned_banner: Id | None = Field(None, description="Always shown while it may be.")
     default_banner: Id | None = Field(None, description="Shown when no banner may compete.")
+    new_banner_max_share: float = Field(
+        0.2, gt=0, le=1, description="What a new banner may take at most beside known ones."
+    )
+    new_banner_trials: int = Field(
+        1_000, ge=0, le=1_000_000, description="A banner of fewer trials in the slot is new; 0: none is."
+    )
 
 
 class SlotPatch(SlotBody):

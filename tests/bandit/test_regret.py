@@ -4,9 +4,8 @@ import numpy as np
 from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
-from bandit.posterior import SlotPosterior
 from bandit.shares import apply
-from bandit.thompson import probabilities
+from bandit.thompson import selection_probabilities
 
 SEEDS, IMPRESSIONS, REFRESH = 40, 10_000, 500
 RATES = np.linspace(0.01, 0.05, 10)
@@ -25,9 +24,8 @@ def our_regret(seed: int) -> float:
     shown = np.zeros(RATES.size, dtype=int)
     for _ in range(IMPRESSIONS // REFRESH):
         clicks = clicks_after[np.arange(RATES.size), shown]
-        uniform_prior = SlotPosterior(1.0 + clicks[np.newaxis], 1.0 + (shown - clicks)[np.newaxis], 0.5)
         served = apply(
-            probabilities(uniform_prior, 0, rng),
+            selection_probabilities([shown], [clicks], 0, rng),
             exploration_share=0.005,
             min_shares=np.zeros(RATES.size),
             max_shares=np.ones(RATES.size),
@@ -53,11 +51,11 @@ def mabwiser_regret(seed: int) -> float:
     return float(shown @ LOST)
 
 
-def test_regret_is_at_most_1_05_times_that_of_mabwiser() -> None:
+def test_regret_is_below_that_of_mabwiser() -> None:
     ours = np.mean([our_regret(seed) for seed in range(SEEDS)])
     theirs = np.mean([mabwiser_regret(seed) for seed in range(SEEDS)])
-    # Both meet the same clicks, so the ratio of two means of 40 is known to 0.003; expected is 1.007, the price of
-    # exploration. 1.05 is 14 standard deviations away: it does not fail by chance.
-    assert ours <= 1.05 * theirs
+    # Both meet the same clicks, so the ratio of two means of 40 is known to 0.02; expected is 0.82: no exploration
+    # beyond what is useful (gamma 1.5), and a prior of 1 click instead of 2. 0.95 is six standard deviations away.
+    assert ours <= 0.95 * theirs
     # Showing all banners alike would lose 200 clicks.
     assert ours < IMPRESSIONS * LOST.mean() / 2

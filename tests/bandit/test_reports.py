@@ -1,5 +1,4 @@
 import json
-from itertools import product
 from math import sqrt
 
 import numpy as np
@@ -9,11 +8,8 @@ from bandit.model import CountRow, ReferrerRow, Trial
 from bandit.posterior import fit
 from bandit.reports import (
     Group,
-    Lift,
-    Measured,
     click_rate_interval,
     columns,
-    lift,
     p_best,
     record,
     report,
@@ -72,6 +68,14 @@ def test_a_slot_that_counts_views_as_trials_is_measured_by_views() -> None:
     assert (sale.trials, sale.ctr) == (900, 40 / 900)
 
 
+@pytest.mark.parametrize("group", list(Group)[:-1])
+def test_value_counts_each_click_by_what_one_on_its_banner_is_worth(group: Group) -> None:
+    rows = report(ROWS, group, trial=Trial.SERVED, weights={"sale": 2.5})
+    # A banner without a weight, removed since, is worth 1.
+    assert sum(row.value for row in rows) == 2.5 * 40 + 10
+    assert all(row.value_per_trial == row.value / row.trials for row in rows)
+
+
 def test_rows_can_be_narrowed_to_a_banner_a_city_and_a_policy() -> None:
     assert select(ROWS) == ROWS
     assert select(ROWS, city="Mumbai", policy="learned") == [ROWS[0], ROWS[3]]
@@ -88,7 +92,7 @@ def test_clicks_counted_before_their_impressions_do_not_show() -> None:
 
 def test_a_banner_without_trials_has_no_click_rate_and_an_open_interval() -> None:
     (row,) = report([], Group.BANNER, trial=Trial.SERVED, p_best={"sale": 1.0})
-    assert row == ("sale", 0, 0, 0, 0, None, 0.0, 1.0, None, 1.0)
+    assert row == ("sale", 0, 0, 0, 0, None, 0.0, 1.0, None, 0.0, None, 1.0)
     assert report([], Group.CITY, trial=Trial.SERVED) == []
 
 
@@ -96,7 +100,8 @@ def test_only_a_report_by_banner_has_the_chance_of_being_best() -> None:
     assert columns(Group.BANNER)[0] == "banner"
     assert columns(Group.BANNER)[-1] == "p_best"
     assert columns(Group.DAY) == (
-        "day", "served", "viewed", "clicks", "trials", "ctr", "ctr_low", "ctr_high", "share",
+        "day", "served", "viewed", "clicks", "trials", "ctr", "ctr_low", "ctr_high", "share", "value",
+        "value_per_trial",
     )  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def chances(rows: list[CountRow], **changes: object) -> dict[str, float]:
 def test_the_chance_of_being_best_follows_the_posterior() -> None:
     best = chances(ROWS)
     posterior = fit([[1500, 500]], [[40, 10]])
-    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000)
+    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000, gamma=1.0)
     # Five standard deviations of the difference: fails by chance once in a million seeds.
     assert best["sale"] == pytest.approx(expected[0], abs=5 * 0.5 * sqrt(1 / 10_000 + 1 / 100_000))
     assert sum(best.values()) == pytest.approx(1)
@@ -158,55 +163,6 @@ def test_banners_that_no_longer_compete_have_no_chance_of_being_best() -> None:
     rows = [*ROWS, counts("learned", 1000, 900, banner="deleted")]
     assert set(chances(rows)) == {"sale", "new"}
     assert chances(rows, weights={}) == {}
-
-
-def test_lift_compares_clicks_per_trial_of_the_learned_choice_and_the_holdout() -> None:
-    result = lift([counts("learned", 9000, 360), counts("holdout", 1000, 32)], trial=Trial.SERVED)
-    assert (result.learned, result.holdout) == (Measured(9000, 360, 0.04), Measured(1000, 32, 0.032))
-    margin = Z * sqrt(1 / 360 - 1 / 9000 + 1 / 32 - 1 / 1000)
-    assert result.lift == pytest.approx(0.25)
-    assert (result.low, result.high) == pytest.approx((1.25 * np.exp(-margin) - 1, 1.25 * np.exp(margin) - 1))
-    assert (result.confidence, result.conclusive) == (0.95, False)
-
-
-@pytest.mark.parametrize(("clicks", "conclusive"), [(600, True), (320, False), (100, True)])
-def test_a_lift_is_conclusive_when_its_interval_leaves_out_zero(clicks: int, conclusive: bool) -> None:
-    result = lift([counts("learned", 10_000, clicks), counts("holdout", 10_000, 320)], trial=Trial.SERVED)
-    assert result.conclusive is conclusive
-
-
-@pytest.mark.parametrize(("learned", "holdout"), [((0, 0), (0, 0)), ((100, 4), (0, 0)), ((0, 0), (100, 4))])
-def test_without_trials_on_both_sides_there_is_no_lift(learned: tuple[int, int], holdout: tuple[int, int]) -> None:
-    result = lift([counts("learned", *learned), counts("holdout", *holdout)], trial=Trial.SERVED)
-    assert result == Lift(result.learned, result.holdout, None, None, None, 0.95, False)
-    assert lift([], trial=Trial.SERVED).learned == Measured(0, 0, None)
-
-
-@pytest.mark.parametrize(("learned", "holdout"), list(product([0, 1, 50], repeat=2)))
-def test_a_lift_from_no_clicks_or_only_clicks_is_finite_and_within_its_interval(learned: int, holdout: int) -> None:
-    result = lift([counts("learned", 50, learned), counts("holdout", 50, holdout)], trial=Trial.SERVED)
-    assert result.lift is not None
-    assert result.low is not None
-    assert result.high is not None
-    assert -1 < result.low < result.lift < result.high < float("inf")
-
-
-def test_banners_shown_by_rule_are_on_neither_side_of_the_lift() -> None:
-    rows = [counts("learned", 9000, 360), counts("holdout", 1000, 32)]
-    assert lift([*rows, counts("fixed", 5000, 4000)], trial=Trial.SERVED) == lift(rows, trial=Trial.SERVED)
-
-
-@pytest.mark.parametrize("holdout_trials", [100, 1000])
-def test_the_true_lift_lies_in_its_interval_as_often_as_stated(holdout_trials: int) -> None:
-    # With 100 trials the holdout has no click in 1 of 20 reports: the interval may then be too wide, never too narrow.
-    rng = np.random.default_rng(5)
-    learned, holdout = rng.binomial(9000, 0.039, 2000), rng.binomial(holdout_trials, 0.03, 2000)
-    held = 0
-    for x, y in zip(learned.tolist(), holdout.tolist(), strict=True):
-        result = lift([counts("learned", 9000, x), counts("holdout", holdout_trials, y)], trial=Trial.SERVED)
-        held += (result.low or 0) <= 0.3 <= (result.high or 0)
-    # Four standard deviations of 2,000 reports: fails by chance with 3 seeds of 100,000.
-    assert held / 2000 > 0.95 - 4 * sqrt(0.95 * 0.05 / 2000)
 
 
 def learn(cities: int, impressions: int, rates: np.ndarray, rng: np.random.Generator) -> list[CountRow]:

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bandit.posterior import Array
-from bandit.shares import apply
+from bandit.shares import apply, hold_newcomers
 from bandit.thompson import cumulative, draw, selection_probabilities
 
 DEFAULT_EXPLORATION = 0.005
@@ -54,6 +54,15 @@ def test_floors_that_ask_for_more_than_everything_are_lowered_by_one_factor() ->
 def test_a_floor_above_its_ceiling_ends_there() -> None:
     served = apply([0.1, 0.9], exploration_share=0, min_shares=[0.5, 0], max_shares=[0.2, 1])
     np.testing.assert_allclose(served, [0.2, 0.8])
+
+
+def test_a_new_banner_is_held_beside_known_ones() -> None:
+    ceilings = hold_newcomers([1.0, 0.1, 1.0], [5_000, 10, 999], until_trials=1_000, share=0.2)
+    np.testing.assert_allclose(ceilings, [1.0, 0.1, 0.2])
+
+
+def test_where_all_banners_are_new_none_is_held() -> None:
+    np.testing.assert_allclose(hold_newcomers([1.0, 0.6], [0, 999], until_trials=1_000, share=0.2), [1.0, 0.6])
 
 
 def test_a_lone_banner_is_always_served() -> None:

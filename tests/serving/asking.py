@@ -40,10 +40,11 @@ def view(shop: Installation, slot: str = "home") -> SlotView:
     return found
 
 
-def teach(known: SlotView, trials: float, *cities: str) -> None:
+def teach(known: SlotView, trials: dict[str, float]) -> None:
     """Let every banner have this many trials in each of these cities, and no clicks."""
-    total = np.zeros((2, *known.evidence.trials.shape))
-    total[0, [known.evidence.cities[city] for city in cities]] = trials
+    total = np.zeros((3, *known.evidence.trials.shape))
+    for city, count in trials.items():
+        total[::2, known.evidence.cities[city]] = count
     known.evidence = known.history.evidence(total)
 
 

@@ -51,6 +51,31 @@ def test_a_click_makes_a_cell_new_and_no_other(shop: Installation) -> None:
     assert cell(shop, visit_from("mumbai")) is mumbai
 
 
+def test_a_cell_is_new_once_the_slot_it_borrows_from_has_learned_more(shop: Installation) -> None:
+    serve(shop, 100, "mumbai")
+    shop.settle()
+    known = cell(shop)
+    serve(shop, 2, "mumbai")  # 2 % are not more than 2 %
+    shop.settle()
+    assert cell(shop) is known
+    serve(shop, 1, "mumbai")
+    shop.settle()
+    assert cell(shop) is not known
+    assert (cell(shop).trials, cell(shop).slot_trials) == (0, 103)
+
+
+def test_evidence_that_did_not_change_is_not_fitted_again(shop: Installation) -> None:
+    serve(shop, 10)
+    shop.settle()
+    posterior = view(shop).evidence.posterior
+    add_slot(shop, "cart")  # every slot is read again, since its seeds may have changed
+    shop.refresh()
+    assert view(shop).evidence.posterior is posterior
+    serve(shop, 1)
+    shop.settle()
+    assert view(shop).evidence.posterior is not posterior
+
+
 def test_a_changed_slot_keeps_its_evidence_and_computes_its_cells_anew(shop: Installation) -> None:
     add_slot(shop, "cart")
     shop.refresh()
@@ -122,7 +147,7 @@ def test_what_is_asked_for_most_is_computed_first(shop: Installation) -> None:
     cells = [cache.get(known, visit, 0) for visit in visits]
     for _ in range(5):
         cache.get(known, visits[1], 0)
-    teach(known, 50, "pune", "mumbai", "new-delhi")
+    teach(known, {"pune": 50, "mumbai": 50, "new-delhi": 50})
     budget = iter([True, False])  # once it is used up, nobody asks again
     cache.refresh(lambda _: True, 1, lambda: next(budget))
     assert [cache.get(known, visit, 2) is old for visit, old in zip(visits, cells, strict=True)] == [True, False, True]
@@ -141,10 +166,11 @@ def test_the_cache_stays_within_its_size_and_forgets_what_was_not_used_for_longe
 
 def test_computing_a_cell_anew_in_a_full_cache_drops_no_other(shop: Installation) -> None:
     known = view(shop)
+    teach(known, {"pune": 5000})
     cache = CellCache(50, np.random.default_rng(1), 10)
     visits = [PUNE._replace(segment=str(number)) for number in range(49)] + [visit_from("mumbai")]
     cells = [cache.get(known, visit, 0) for visit in visits]
-    teach(known, 50, "mumbai")
+    teach(known, {"pune": 5000, "mumbai": 50})
     cache.refresh(lambda _: True, 1, lambda: True)
     kept = [cache.get(known, visit, 2) is old for visit, old in zip(visits, cells, strict=True)]
     assert kept == [True] * 49 + [False]

@@ -285,3 +285,83 @@ def test_seeds_are_evidence_from_the_next_refresh_until_they_are_removed(start: 
     shop.refresh()
     assert trials(shop) == 0
     assert max(chances(shop).values()) < 0.5
+
+
+# --- cities share strength ---
+
+
+def test_a_city_without_evidence_starts_from_what_the_slot_knows(start: StartShop) -> None:
+    shop = start()
+    teach(shop, *[(city, f"b{n}", 3000, 150 if n == 2 else 30) for n in (1, 2, 3) for city in ("pune", "mumbai")])
+    assert chances(shop, "new-delhi")["b2"] > 0.95
+    assert chances(shop, "nowhere")["b2"] > 0.95
+    unseen = explained(shop, "new-delhi")["b2"]
+    assert (unseen["trials"], unseen["clicks"]) == (0, 0)
+    assert unseen["borrowed_trials"] > 100
+    assert unseen["mean"] == pytest.approx(0.05, rel=0.2)
+    assert unseen["mean"] == pytest.approx(unseen["slot_mean"])
+    assert unseen["low"] < unseen["mean"] < unseen["high"]
+
+
+def test_a_city_with_much_evidence_speaks_for_itself(start: StartShop) -> None:
+    shop = start(banners=2)
+    liked = {"pune": "b1", "mumbai": "b2", "new-delhi": "b2"}
+    teach(shop, *[(city, b, 20_000, 1200 if b == liked[city] else 400) for city in liked for b in ("b1", "b2")])
+    assert chances(shop, "pune")["b1"] > 0.99
+    assert chances(shop, "mumbai")["b2"] > 0.99
+    own = explained(shop, "pune")["b1"]
+    assert own["mean"] == pytest.approx(0.06, rel=0.05)
+    assert own["borrowed_trials"] < own["trials"] / 20
+    # Of a city nobody has seen, all that is known is that cities differ.
+    unseen = explained(shop, "_other")["b1"]
+    assert unseen["high"] - unseen["low"] > 5 * (own["high"] - own["low"])
+
+
+def test_what_one_city_clicks_reaches_the_choices_of_the_others(start: StartShop) -> None:
+    shop = start(banners=2)
+    rng = random.Random(2)
+    for _ in range(15):
+        visit(shop, rng, {"pune": {"b1": 0.15, "b2": 0.02}}, 200)
+        shop.settle()
+    assert chances(shop, "mumbai")["b1"] > 0.8
+
+
+# --- new banners ---
+
+
+def test_a_new_banner_starts_from_the_slots_banners_and_takes_no_more_than_its_share(start: StartShop) -> None:
+    shop = start(banners=3, new_banner_max_share=0.15, new_banner_trials=500)
+    teach(shop, *[("pune", f"b{number}", 5000, 10 * number) for number in (1, 2, 3)])
+    before = explained(shop)
+    shop.put_banner("b4", weight=100.0)  # worth so much that it would take everything
+    shop.refresh()
+    after = explained(shop)
+    assert after["b4"]["probability"] == pytest.approx(0.15)
+    assert (after["b4"]["is_new"], after["b1"]["is_new"]) == (True, False)
+    assert after["b4"]["mean"] == pytest.approx(60 / 15_000, rel=0.05)
+    for banner in ("b1", "b2", "b3"):
+        assert (after[banner]["trials"], after[banner]["clicks"]) == (5000, before[banner]["clicks"])
+    for pune, mumbai, chance in ((499, 0, 0.15), (499, 1000, 0.996)):
+        more = [Seed("more", "pune", "b4", pune, 2), Seed("more", "mumbai", "b4", mumbai, 0)]
+        shop.store.put_seeds("shop", "home", "more", more)
+        refresh(shop)
+        assert chances(shop)["b4"] == pytest.approx(chance, abs=0.001)
+    assert not explained(shop)["b4"]["is_new"]
+
+
+def test_a_banner_stays_known_when_its_evidence_has_faded(start: StartShop) -> None:
+    shop = start(banners=2, half_life_days=1, new_banner_trials=100)
+    for answer in ask(shop, 250)[:40]:
+        shop.click(answer["token"])
+    shop.settle()
+    shop.sleep(days=10)
+    refresh(shop)
+    assert trials(shop) < 1
+    assert [row["is_new"] for row in explained(shop).values()] == [False, False]
+
+
+def test_a_new_slot_holds_none_of_its_banners_back(start: StartShop) -> None:
+    shop = start(banners=2, new_banner_max_share=0.1)
+    shop.put_banner("b1", weight=100.0)
+    shop.refresh()
+    assert chances(shop)["b1"] > 0.9

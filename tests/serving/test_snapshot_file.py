@@ -56,7 +56,7 @@ def test_all_that_is_known_comes_back_from_the_file(shop: Installation) -> None:
     loaded = saved(shop)
     assert loaded.configuration == shop.store.configuration()
     evidence = view(shop).evidence
-    np.testing.assert_array_equal(loaded.evidence[("shop", "home")], [evidence.trials, evidence.clicks])
+    np.testing.assert_array_equal(loaded.evidence[("shop", "home")], evidence.matrices())
     assert evidence.trials.sum() == 5
 
 
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_used_is_ignored(shop: Installation, damage: str) 
         "cut": text[: len(text) // 2],
         "no JSON": "\0" + text,
         "a list": "[1]",
-        "of another format": text.replace('"format":2', '"format":1'),
+        "of another format": text.replace('"format":3', '"format":2'),
     }
     path_of(shop).write_text(damaged[damage])
     snapshot = started_without_a_store(shop)

@@ -21,6 +21,7 @@ from tests.storage.cassandra_sink import CountingSink
 from tests.storage.configured import SLOT, TENANT
 from tests.storage.contract import ReadingContract, StoreContract
 from tests.storage.events import NOON_US, deliver, served, totals
+from tests.storage.sink_contract import CountingContract, DeliveryContract
 
 EPOCH = Epoch(1, "banner-events", "topic-id", 4, NOON_US, {0: 0, 3: 12}, "")
 
@@ -80,6 +81,10 @@ class TestCassandraStore(StoreContract):
 
 class TestCassandraReading(ReadingContract):
     pass
+
+
+class TestCassandraCounting(CountingContract, DeliveryContract):
+    """What consumers count, by the same rules as the embedded store."""
 
 
 # --- a change is whole, whatever happens to who makes it ---

@@ -89,8 +89,23 @@ def test_a_slot_that_counts_views_reports_views_as_trials(measured: Side) -> Non
 def test_lift_compares_the_learned_choice_with_the_holdout(measured: Side) -> None:
     lift = measured.get("/reports/lift?slot=home&to=2026-02-02", "read")
     assert lift["learned"]["trials"] == 5 and lift["learned"]["clicks"] == 2
-    assert lift["holdout"] == {"trials": 0, "clicks": 0, "ctr": None}
+    assert lift["holdout"] == {"trials": 0, "clicks": 0, "value": 0, "ctr": None, "value_per_trial": None}
     assert (lift["lift"], lift["low"], lift["conclusive"], lift["confidence"]) == (None, None, False, 0.95)
+    assert lift["value"] == {name: lift[name] for name in ("lift", "low", "high", "conclusive", "further_trials")}
+
+
+def test_lift_can_be_measured_over_one_banner_of_the_slot(measured: Side) -> None:
+    assert measured.get("/reports/lift?slot=home&banner=b2", "read")["over"] == "b2"
+    measured.refused(404, "banner", "GET", "/reports/lift?slot=home&banner=b9", "read")
+
+
+def test_reports_show_what_the_clicks_are_worth(measured: Side) -> None:
+    for banner in ("b1", "b2", "b3"):
+        measured.call("PATCH", f"/admin/slots/home/banners/{banner}", json={"weight": 2.5})
+    pune = rows(measured, "/reports/city?slot=home&to=2026-02-02", "city")["pune"]
+    assert (pune["clicks"], pune["value"], pune["value_per_trial"]) == (2, 5.0, 2.5)
+    assert rows(measured, "/reports/referrer?slot=home", "referrer")["mail"]["value"] == 5.0
+    assert measured.get("/reports/lift?slot=home&to=2026-02-02", "read")["learned"]["value"] == 5.0
 
 
 def test_clicks_show_both_times_with_the_tenants_offset(measured: Side) -> None:

@@ -1,0 +1,123 @@
+"""Off-policy evaluation from files, up to the real log of the examples."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from commands.evaluate import main
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "open_bandit"
+COLUMNS = (
+    "--action-column=item_id",
+    "--reward-column=click",
+    "--propensity-column=propensity_score",
+    "--context-column=position",
+)
+
+
+class Line(NamedTuple):
+    """One estimate of the printed table."""
+
+    value: float
+    low: float
+    high: float
+
+
+def printed(text: str, name: str) -> Line:
+    (line,) = (line for line in text.splitlines() if line.startswith(name))
+    value, low, _, high = line.removeprefix(name).split()[:4]
+    return Line(float(value), float(low), float(high))
+
+
+@pytest.mark.parametrize("estimator", ["IPS", "SNIPS", "DR"])
+def test_from_the_log_of_thompson_sampling_random_choice_would_have_earned_less(
+    estimator: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(EXAMPLES / "bts_men.csv"), "--policy=uniform", *COLUMNS]) == 0
+    text = capsys.readouterr().out
+    assert printed(text, "the log itself").value == 0.0069
+    # Its real value, in the log of random choice, is 0.0046.
+    assert printed(text, estimator).high < printed(text, "the log itself").low
+    assert "too few agree" in text
+
+
+@pytest.mark.parametrize("campaign", ["men", "women"])
+@pytest.mark.parametrize("estimator", ["replay", "IPS", "SNIPS", "DR"])
+def test_from_the_log_of_random_choice_thompson_sampling_would_have_earned_more(
+    campaign: str, estimator: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    like = f"--policy=like:{EXAMPLES / f'bts_{campaign}.csv'}"
+    assert main([str(EXAMPLES / f"random_{campaign}.csv"), like, *COLUMNS]) == 0
+    text = capsys.readouterr().out
+    assert printed(text, estimator).value > printed(text, "the log itself").value == 0.0046
+
+
+def test_a_log_that_hardly_shows_what_the_policy_would_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(EXAMPLES / "bts_women.csv"), "--policy=uniform", *COLUMNS]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "are worth 2.1 of this policy's" in told.err
+
+
+def test_the_learner_can_be_evaluated(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(EXAMPLES / "random_men.csv"), "--policy=thompson", *COLUMNS]) == 0
+    assert "DR " in capsys.readouterr().out
+
+
+def small(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(["action,reward,propensity", *(lines or ["a,1,0.5", "b,0,0.5"] * 100)]))
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told"),
+    [
+        ("best", "none of uniform, thompson"),
+        ("fixed:c", "it has a, b"),
+        ("fixed:", "it has a, b"),
+        ("like:", "none of uniform, thompson"),
+        ("like:missing.csv", "missing.csv"),
+    ],
+)
+def test_a_policy_that_does_not_exist_is_told(
+    policy: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([small(tmp_path / "log.csv"), "--policy", policy]) == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("a,1,0", "row 2: propensity is '0'; a probability above 0"),
+        ("a,1,1.5", "row 2: propensity is '1.5'"),
+        ("a,much,0.5", "row 2: reward is 'much'; a number is right"),
+        ("a,inf,0.5", "row 2: reward is 'inf'"),
+        ("", "there are no rows"),
+    ],
+)
+def test_a_wrong_value_is_told_by_row(line: str, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([small(tmp_path / "log.csv", line), "--policy", "uniform"]) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_a_missing_file_and_a_missing_column_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path / "no.csv"), "--policy", "uniform"]) == 2
+    assert "no.csv" in capsys.readouterr().err
+    assert main([small(tmp_path / "log.csv"), "--policy", "uniform", "--reward-column", "gain"]) == 2
+    assert "there is no column 'gain'" in capsys.readouterr().err
+
+
+def test_another_log_with_banners_this_one_lacks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = small(tmp_path / "other.csv", "a,1,0.5", "c,1,0.5")
+    assert main([small(tmp_path / "log.csv"), "--policy", f"like:{other}"]) == 2
+    assert "does not know c" in capsys.readouterr().err
+
+
+def test_the_learner_asks_for_clicks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = small(tmp_path / "log.csv", *["a,2.5,0.5", "b,0,0.5"] * 100)
+    assert main([log, "--policy", "thompson"]) == 2
+    assert "rewards of 0 and 1" in capsys.readouterr().err
+    assert main([log, "--policy", "fixed:a"]) == 0
+    assert printed(capsys.readouterr().out, "DR").value == pytest.approx(2.5, abs=0.1)
