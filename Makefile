@@ -3,7 +3,7 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo-traffic test check bench backup restore services-up services-down clean environment environment-dev
+.PHONY: spark-jars bench-spark help run demo-traffic test check bench backup restore services-up services-down clean environment environment-dev
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-14s %s\n", $$1, $$2 }'
@@ -38,6 +38,12 @@ services-up: environment ## start Cassandra, Kafka and a registry on this machin
 
 services-down: environment ## stop them; their data stay in data/services
 	@$(PYTHON_IN_VENV) -m services down
+
+spark-jars: environment ## fetch the connectors of the Spark jobs with Maven (needs Java 17 and Maven)
+	@$(PYTHON_IN_VENV) -m spark_jobs.jars
+
+bench-spark: environment-dev ## measure the Spark jobs over 5,000,000 events against plain Spark; ARGS="--events 500000"
+	@$(PYTHON_IN_VENV) -m benchmarks.spark $(ARGS)
 
 clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -64,7 +64,18 @@ VERSION_1 = (
         PRIMARY KEY (tenant, name)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1,)
+VERSION_2 = (
+    # The highest id of an event that was ever pruned: ids are not used again, since the archive goes on from one.
+    "INSERT INTO meta VALUES ('pruned_event', 0)",
+    # Groups that a clustering of customers found, and what was counted of each; replaced together.
+    """CREATE TABLE customer_segments (tenant TEXT NOT NULL, customer BLOB NOT NULL, segment TEXT NOT NULL,
+        PRIMARY KEY (tenant, customer)) WITHOUT ROWID""",
+    """CREATE TABLE segment_counts (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL,
+        segment TEXT NOT NULL, banner TEXT NOT NULL, served INTEGER NOT NULL, viewed INTEGER NOT NULL,
+        clicks INTEGER NOT NULL, PRIMARY KEY (tenant, slot, day, segment, banner)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

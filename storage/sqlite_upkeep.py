@@ -16,12 +16,14 @@ class Upkeep(Connected):
 
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
         # Two transactions, so that a delivery can go between them.
+        old = "SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?"
         with self._connections.writing() as connection:
-            events = connection.execute(
-                """DELETE FROM events WHERE id IN (
-                       SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)""",
+            connection.execute(
+                f"""UPDATE meta SET value = max(value, (SELECT coalesce(max(id), 0) FROM ({old})))
+                    WHERE name = 'pruned_event'""",
                 (events_before, limit),
-            ).rowcount
+            )
+            events = connection.execute(f"DELETE FROM events WHERE id IN ({old})", (events_before, limit)).rowcount
         # An impression id begins with its served_at, as eight bytes whose order is that of time.
         oldest_kept = max(claims_before, 0).to_bytes(8, "big")
         with self._connections.writing() as connection:
