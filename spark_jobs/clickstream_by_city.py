@@ -149,7 +149,7 @@ def counted_rows(store: Store, wanted: "Wanted", days: range) -> list[BannerRow]
             if row.city in wanted.cities:
                 total = sums.setdefault((slot, row.banner), [0, 0, 0])
                 total[:] = total[0] + row.served, total[1] + row.viewed, total[2] + row.clicks
-    return [(*key, *n, n[2] / n[0] if n[0] else None) for key, n in sorted(sums.items())]  # type: ignore[misc]
+    return [(*key, *n, n[2] / n[0] if n[0] else None) for key, n in sorted(sums.items())]
 
 
 def _counted(events: "DataFrame") -> "tuple[DataFrame, list[BannerRow]]":

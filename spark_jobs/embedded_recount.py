@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from bandit.zone import day_to_date
 from settings import Settings
@@ -91,7 +91,7 @@ def differences(
     events_say: Mapping[Key, Counted], counted: Mapping[Key, Counted], days: WholeDays
 ) -> dict[Key, Counted]:
     """What has to be added to what is counted, of whole days."""
-    keys = {key for key in (*events_say, *counted) if key.day >= days.first(key.tenant)}
+    keys: set[Key] = {key for one in (events_say, counted) for key in one if key.day >= days.first(key.tenant)}
     added = {key: _minus(events_say.get(key, NOTHING), counted.get(key, NOTHING)) for key in sorted(keys)}
     return {key: numbers for key, numbers in added.items() if any(numbers)}
 
@@ -100,12 +100,12 @@ def _minus(one: Counted, other: Counted) -> Counted:
     return one[0] - other[0], one[1] - other[1], one[2] - other[2]
 
 
-def _rows(frame: "DataFrame", key: tuple[str, ...]) -> "list[tuple[tuple[object, ...], Counted]]":
+def _rows(frame: "DataFrame", key: tuple[str, ...]) -> "list[tuple[tuple[Any, ...], Counted]]":
     """As many as the store has rows."""
     from pyspark.sql import functions as f
 
     rows = frame.withColumn("day", f.unix_date("day")).select(*key, "served", "viewed", "clicks").toLocalIterator()
-    return [(tuple(row)[:-3], tuple(row)[-3:]) for row in rows]  # type: ignore[misc]
+    return [(tuple(row)[:-3], tuple(row)[-3:]) for row in rows]
 
 
 def _report(found: Mapping[Key, Counted], counted: Mapping[Key, Counted]) -> None:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bandit.event import decode
 from bandit.model import IMPORTED_SHARD
@@ -93,7 +93,7 @@ class RawEvents(Connected):
             )
 
 
-def _rows(connection: sqlite3.Connection, table: str, key: Sequence[str]) -> list[tuple[object, ...]]:
+def _rows(connection: sqlite3.Connection, table: str, key: Sequence[str]) -> list[tuple[Any, ...]]:
     query = f"SELECT {', '.join(key)}, served, viewed, clicks FROM {table} WHERE epoch = 0 AND shard <> ?"
     return connection.execute(query, (IMPORTED_SHARD,)).fetchall()
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from bandit.zone import day_to_date
-from storage.archive_export import export
 from storage import archive_tidying
 from storage.archive import ArchiveDirectory, ArchiveError, Manifest, Stored
+from storage.archive_export import export
 from storage.archive_tidying import alone, expire, forget_customer, merge_small_files
 from storage.sqlite import SqliteStore
 from storage.stream_checkpoint import is_complete
