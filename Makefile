@@ -3,14 +3,19 @@
 PYTHON_IN_VENV = .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: spark-jars bench-spark help run demo-traffic test check bench backup restore services-up services-down clean environment environment-dev
+.PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
+.PHONY: environment environment-dev environment-whole
+.PHONY: spark-jars bench-spark
 
 help: ## print this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
 
 run: environment ## install what is missing, make the demo tenant and serve on http://127.0.0.1:8000
 	@$(PYTHON_IN_VENV) -m commands.demo
 	@exec $(PYTHON_IN_VENV) app.py
+
+run-distributed: environment-whole ## the same with Kafka and Cassandra, which it starts here (needs Java 17 and Maven)
+	@exec $(PYTHON_IN_VENV) -m commands.run_distributed
 
 demo-traffic: environment ## drive the running service with simulated visitors and watch it learn
 	@$(PYTHON_IN_VENV) -m commands.demo_traffic $(ARGS)
@@ -26,6 +31,12 @@ check: environment-dev ## format, lint, types and the rules of the architecture;
 
 bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
+
+bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
+	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
+
+bench-distributed: environment-dev ## measure the distributed mode against bare loops (needs Java 17, Maven and wrk)
+	@$(PYTHON_IN_VENV) -m benchmarks.distributed $(ARGS)
 
 backup: environment ## copy store, journal, pictures and secrets into one archive: TO=backups/x.tar.gz
 	@$(PYTHON_IN_VENV) -m commands.backup $(TO)
@@ -51,6 +62,9 @@ clean: ## remove the environment and all caches; data/ and backups/ stay
 
 environment:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
+
+environment-whole:
+	@PYTHON="$(PYTHON)" sh environment.sh requirements.txt
 
 environment-dev:
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

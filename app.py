@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from data_directory import DirectoryInUse
 from processes import lifeline, log
-from processes.supervisor import PARENT_VARIABLE
+from processes.lifeline import PARENT_VARIABLE
 from serving.keyring import Keyring
 from serving.secret_file import SecretFileError, keyring, load_or_create
 from settings import Settings, SettingsError, load
@@ -78,6 +78,8 @@ def create_app(settings: Settings) -> "Flask":
         media_directory=settings.paths.media,
         jobs_directory=settings.paths.jobs,
         now=lambda: datetime.now(UTC),
+        insight=worker.insight,
+        secure_cookies=settings.server.public_url.startswith("https:"),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, lru_cache
 from io import BytesIO
 from pathlib import Path
@@ -10,9 +11,14 @@ from typing import Any, NamedTuple
 
 from fastavro import parse_schema, schemaless_reader
 
+from bandit.avro_read import long_at, optional_bytes_at, optional_long_text_at, optional_text_at, text_at
 from bandit.model import Kind, Policy, Verdict
 
 SCHEMA_PATH = Path(__file__).with_name("banner_event.avsc")
+OLDER_SCHEMAS = ("banner_event_1.avsc",)
+"""Of events written by earlier releases, newest first."""
+MAX_SHARD = 65_535
+"""Journal ids are random 64-bit numbers, far above."""
 
 
 class UndecodableEvent(ValueError):
@@ -39,6 +45,7 @@ class BannerEvent(NamedTuple):
     referrer: str | None = None
     platform: str = ""
     would_be_banner: str | None = None
+    eligible: str | None = None
     unrecognised_city: str | None = None
     shard: int = 0
     journal: int = 0
@@ -60,9 +67,9 @@ _ACCEPTED, _SERVED, _VIEWED = str(Verdict.ACCEPTED), str(Kind.SERVED), str(Kind.
 
 
 @cache
-def schema() -> dict[str, Any]:
-    """The Avro schema, parsed once."""
-    parsed = parse_schema(json.loads(SCHEMA_PATH.read_text("utf-8")))
+def schema(name: str = SCHEMA_PATH.name) -> dict[str, Any]:
+    """The Avro schema in this file, parsed once."""
+    parsed = parse_schema(json.loads(SCHEMA_PATH.with_name(name).read_text("utf-8")))
     assert isinstance(parsed, dict)
     return parsed
 
@@ -76,8 +83,6 @@ SERVED_KIND = _KINDS[str(Kind.SERVED)]
 """For `assemble`."""
 _double = struct.Struct("<d").pack
 _NULL, _PRESENT = b"\0", b"\2"
-NO_OTHER_BANNER = _NULL
-"""would_be_banner, for `assemble`, where the banner shown is the one chosen."""
 
 
 def _long(value: int) -> bytes:
@@ -113,6 +118,11 @@ def text(value: str) -> bytes:
     return _long(len(encoded)) + encoded
 
 
+def rest_field(platform: str, would_be_banner: str | None, eligible: str | None) -> bytes:
+    """For `assemble`."""
+    return text(platform) + _optional_text(would_be_banner) + _optional_text(eligible)
+
+
 def _optional_text(value: str | None) -> bytes:
     return _NULL if value is None else _PRESENT + text(value)
 
@@ -137,7 +147,7 @@ def encode_unstamped(event: BannerEvent) -> bytes:
         verdict_field(event.verdict),
         event.customer,
         event.referrer,
-        text(event.platform) + _optional_text(event.would_be_banner),
+        rest_field(event.platform, event.would_be_banner, event.eligible),
         event.unrecognised_city,
     )
 
@@ -169,7 +179,7 @@ def assemble(
     unrecognised_city: str | None,
 ) -> bytes:
     """All fields but the last three, those in bytes already encoded: `place` is tenant, slot, city and banner, `rest`
-    platform and would_be_banner. So a request encodes only what is new about it."""
+    platform, would_be_banner and eligible. So a request encodes only what is new about it."""
     served = _growing(served_at)
     return b"".join(
         (
@@ -217,27 +227,28 @@ def _decode_usual(b: bytes) -> BannerEvent | None:
     A slice beyond the end is short without an error; the position is then beyond the end too, which the last line sees.
     """
     kind = _KIND_OF[b[0]]
-    tenant, at = _text_at(b, 17)
-    slot, at = _text_at(b, at)
-    city, at = _text_at(b, at)
-    banner, at = _text_at(b, at)
+    tenant, at = text_at(b, 17)
+    slot, at = text_at(b, at)
+    city, at = text_at(b, at)
+    banner, at = text_at(b, at)
     policy = _POLICY_OF[b[at]]
-    day, at = _long_at(b, at + 1)
-    served_at, start = _long_at(b, at)
+    day, at = long_at(b, at + 1)
+    served_at, start = long_at(b, at)
     # An impression is received when it is served, and most events are impressions.
     end = start + start - at
-    received_at, at = (served_at, end) if b[at:start] == b[start:end] else _long_at(b, start)
+    received_at, at = (served_at, end) if b[at:start] == b[start:end] else long_at(b, start)
     (propensity,) = _double_at(b, at)
-    reason, at = _text_at(b, at + 8)
+    reason, at = text_at(b, at + 8)
     verdict = _VERDICT_OF[b[at]]
-    customer, at = _optional_bytes_at(b, at + 1)
-    referrer, at = _optional_text_at(b, at)
-    platform, at = _text_at(b, at)
-    would_be, at = _optional_text_at(b, at)
-    unrecognised, at = _optional_text_at(b, at)
-    shard, at = _long_at(b, at)
-    journal, at = _long_at(b, at)
-    sequence, at = _long_at(b, at)
+    customer, at = optional_bytes_at(b, at + 1)
+    referrer, at = optional_text_at(b, at)
+    platform, at = text_at(b, at)
+    would_be, at = optional_text_at(b, at)
+    eligible, at = optional_long_text_at(b, at)
+    unrecognised, at = optional_text_at(b, at)
+    shard, at = long_at(b, at)
+    journal, at = long_at(b, at)
+    sequence, at = long_at(b, at)
     if at != len(b):
         return None
     return BannerEvent(
@@ -258,6 +269,7 @@ def _decode_usual(b: bytes) -> BannerEvent | None:
         referrer,
         platform,
         would_be,
+        eligible,
         unrecognised,
         shard,
         journal,
@@ -271,44 +283,24 @@ _VERDICT_OF = {encoded[0]: name for name, encoded in _VERDICTS.items()}
 _double_at = struct.Struct("<d").unpack_from
 
 
-def _long_at(b: bytes, at: int) -> tuple[int, int]:
-    """The number that starts here, and where it ends. LookupError where there is none of at most 64 bits."""
-    byte = b[at]
-    number, shift = byte & 127, 7
-    while byte > 127:
-        at += 1
-        byte = b[at]
-        number |= (byte & 127) << shift
-        shift += 7
-    if number >> 64:
-        raise LookupError("more than 64 bits: left to the general decoder")
-    return (number >> 1) ^ -(number & 1), at + 1
-
-
-def _text_at(b: bytes, at: int) -> tuple[str, int]:
-    return b[at + 1 : (end := at + 1 + _SHORT[b[at]])].decode(), end
-
-
-def _optional_text_at(b: bytes, at: int) -> tuple[str | None, int]:
-    return _text_at(b, at + 1) if _IS_PRESENT[b[at]] else (None, at + 1)
-
-
-def _optional_bytes_at(b: bytes, at: int) -> tuple[bytes | None, int]:
-    if not _IS_PRESENT[b[at]]:
-        return None, at + 1
-    end = at + 2 + _SHORT[b[at + 1]]
-    return b[at + 2 : end], end
-
-
-_IS_PRESENT = {0: False, 2: True}
-_SHORT = {2 * length: length for length in range(64)}
-"""Lengths that take one byte."""
-
-
 def _decode_any(payload: bytes) -> BannerEvent:
+    """By the current schema, else by an older one: only the right one uses up all bytes, and an event of today that
+    lost its last field would have a shard for its journal."""
+    try:
+        return _decode_as(payload, schema())
+    except UndecodableEvent as error:
+        for name in OLDER_SCHEMAS:
+            with suppress(UndecodableEvent):
+                event = _decode_as(payload, schema(name))
+                if event.journal > MAX_SHARD:
+                    return event
+        raise error
+
+
+def _decode_as(payload: bytes, written_as: dict[str, Any]) -> BannerEvent:
     stream = BytesIO(payload)
     try:
-        fields = schemaless_reader(stream, schema(), None)
+        fields = schemaless_reader(stream, written_as, schema())
     except Exception as error:  # fastavro raises whatever the broken bytes lead it to
         raise UndecodableEvent(f"not a BannerEvent: {error or type(error).__name__}") from error
     if stream.tell() != len(payload):

@@ -49,6 +49,7 @@ class Reason(StrEnum):
     HOLDOUT = "holdout"
     PINNED = "pinned"
     DEFAULT = "default"
+    SHADOW = "shadow"
 
 
 class Verdict(StrEnum):
@@ -115,6 +116,8 @@ class Slot:
     id: str
     name: str = ""
     enabled: bool = True
+    shadow: bool = False
+    """Shows what the caller or the default says, and logs what would have been chosen."""
     width: int | None = None
     height: int | None = None
     platforms: tuple[str, ...] = ("web",)
@@ -191,6 +194,31 @@ class ReferrerRow(NamedTuple):
     clicks: int
 
 
+class SampledRow(NamedTuple):
+    """Accepted impressions of a day for which the same banners competed, and for which this one was drawn."""
+
+    day: int
+    eligible: str
+    """The ids of the banners that could be drawn, with spaces between."""
+    banner: str
+    decisions: int
+    inverse: float
+    """The sum of 1 / propensity."""
+    squares: float
+    """The sum of 1 / propensity^2."""
+    largest: float
+    """The largest 1 / propensity."""
+
+
+class WouldBeRow(NamedTuple):
+    """Accepted impressions of a slot in shadow for which this banner would have been chosen."""
+
+    day: int
+    city: str
+    banner: str
+    decisions: int
+
+
 class ClickRow(NamedTuple):
     """One accepted click: the clicked-banner data. Times are microseconds since 1970 UTC."""
 
@@ -203,6 +231,23 @@ class ClickRow(NamedTuple):
     customer: bytes | None
     """Keyed hash of the customer, never the customer."""
     referrer: str | None
+
+
+class ChangeRecord(NamedTuple):
+    """Who changed what: one line of the audit log."""
+
+    changed_at: int
+    """Microseconds since 1970 UTC."""
+    key: str
+    """The id of the key that was used."""
+    role: str
+    key_name: str
+    action: str
+    """made, changed, removed ..."""
+    subject: str
+    """What was changed, such as `banner home/sale`."""
+    detail: str
+    """Field by field, from what to what."""
 
 
 @dataclass(frozen=True, slots=True)

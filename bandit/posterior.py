@@ -126,13 +126,13 @@ def posterior_draws(
     shown have gamma 1.
     """
     sigma = rng.choice(slot_posterior.chances.size, size=draws, p=slot_posterior.chances)
-    mu = _beta(gamma * slot_posterior.a[sigma], gamma * slot_posterior.b[sigma], rng)
+    mu = draw_beta(gamma * slot_posterior.a[sigma], gamma * slot_posterior.b[sigma], rng)
     kappa = slot_posterior.kappa[sigma, np.newaxis]
     trials, clicks = slot_posterior.evidence(city)
-    return _beta(gamma * (kappa * mu + clicks), gamma * (kappa * (1 - mu) + (trials - clicks)), rng)
+    return draw_beta(gamma * (kappa * mu + clicks), gamma * (kappa * (1 - mu) + (trials - clicks)), rng)
 
 
-def _beta(a: Array, b: Array, rng: np.random.Generator) -> Array:
+def draw_beta(a: Array, b: Array, rng: np.random.Generator) -> Array:
     """Beta(a, b), elementwise, from two gammas: faster than `rng.beta`, and a or b may be 0 where the other is not."""
     left = rng.standard_gamma(a)
     drawn: Array = left / (left + rng.standard_gamma(b))

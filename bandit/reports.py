@@ -12,20 +12,11 @@ from operator import attrgetter
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from bandit.fading import fade
 from bandit.model import CountRow, ReferrerRow, Trial
-from bandit.posterior import fit
-from bandit.thompson import probabilities
 from bandit.zone import day_to_date
 
 CONFIDENCE = 0.95
 """Of the intervals of click rates and of lifts."""
-
-P_BEST_DRAWS = 10_000
-P_BEST_SEED = 20_250_101
-"""The same counts always give the same report."""
 
 
 class Group(StrEnum):
@@ -36,6 +27,19 @@ class Group(StrEnum):
     DAY = "day"
     POLICY = "policy"
     REFERRER = "referrer"
+
+
+class Belief(NamedTuple):
+    """What the posterior says of a banner, from its own counts and from what they borrow; see `bandit.beliefs`."""
+
+    p_best: float
+    """The chance that a trial of this banner is worth the most."""
+    estimate: float
+    """Expected click rate."""
+    estimate_low: float
+    estimate_high: float
+    borrowed_trials: float
+    """How many more trials the banner would need to be known as well by itself."""
 
 
 class ReportRow(NamedTuple):
@@ -56,7 +60,11 @@ class ReportRow(NamedTuple):
     """The clicks, each times the weight its banner has now."""
     value_per_trial: float | None
     p_best: float | None = None
-    """Only by banner: the chance that a trial of this one is worth the most; None for a banner no longer there."""
+    """From here on only by banner, and None for one that does not compete: its `Belief`."""
+    estimate: float | None = None
+    estimate_low: float | None = None
+    estimate_high: float | None = None
+    borrowed_trials: float | None = None
 
 
 class Totals(NamedTuple):
@@ -75,7 +83,7 @@ class _Valued(NamedTuple):
 def columns(group: Group) -> tuple[str, ...]:
     """The column names of a report, in the order of its rows' values."""
     names = (group.value, *ReportRow._fields[1:])
-    return names if group is Group.BANNER else names[:-1]
+    return names if group is Group.BANNER else names[: -len(Belief._fields)]
 
 
 def record(group: Group, row: ReportRow) -> dict[str, str | int | float | None]:
@@ -98,51 +106,23 @@ def report(
     *,
     trial: Trial,
     weights: Mapping[str, float] | None = None,
-    p_best: Mapping[str, float] | None = None,
+    beliefs: Mapping[str, Belief] | None = None,
 ) -> list[ReportRow]:
     """One row a group: days in order, everything else by most trials.
 
     `weights` is what a click on each banner is worth; 1 for a banner it does not name.
 
-    Only referrer rows can be grouped by referrer, and they have neither city nor policy. With `p_best`, for a report by
-    banner, each banner it names has a row even without counts.
+    Only referrer rows can be grouped by referrer, and they have neither city nor policy. With `beliefs`, for a report
+    by banner, each banner it names has a row even without counts.
     """
-    best = p_best or {}
-    groups = dict.fromkeys(best, _Valued()) | _grouped(rows, group, weights or {})
+    known = beliefs or {}
+    groups = dict.fromkeys(known, _Valued()) | _grouped(rows, group, weights or {})
     all_trials = sum(trials_of(each.totals, trial) for each in groups.values())
-    result = [_row(key, each, trial, all_trials)._replace(p_best=best.get(key)) for key, each in groups.items()]
+    result = [_row(key, each, trial, all_trials) for key, each in groups.items()]
+    result = [row._replace(**known[row.key]._asdict()) if row.key in known else row for row in result]
     if group is Group.DAY:
         return sorted(result)
     return sorted(result, key=lambda row: (-row.trials, row.key))
-
-
-def p_best(
-    rows: Iterable[CountRow],
-    *,
-    trial: Trial,
-    today: int,
-    half_life_days: float | None,
-    lookback_days: int,
-    weights: Mapping[str, float],
-) -> dict[str, float]:
-    """For each banner of `weights`, the chance that its weight x click rate is the largest, over the cities together.
-
-    By Beta draws from the posterior of the faded counts, at a fixed seed; seeds from history are not in it: a report
-    says what was measured. `weights` names the banners that compete, and what a click on each is worth.
-    """
-    if not weights:
-        return {}
-    evidence = {banner: [0.0, 0.0] for banner in weights}
-    for row in rows:
-        if row.banner in evidence:
-            counted, weight = clamped(row), fade(today - row.day, half_life_days, lookback_days)
-            evidence[row.banner][0] += weight * trials_of(counted, trial)
-            evidence[row.banner][1] += weight * counted.clicks
-    trials, clicks = np.array(list(evidence.values())).T
-    rng = np.random.default_rng(P_BEST_SEED)
-    posterior, values = fit([trials], [clicks]), list(weights.values())
-    chances = probabilities(posterior, 0, rng, weights=values, draws=P_BEST_DRAWS, gamma=1.0)
-    return dict(zip(weights, chances.tolist(), strict=True))
 
 
 def click_rate_interval(clicks: int, trials: int) -> tuple[float, float]:

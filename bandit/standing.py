@@ -4,7 +4,7 @@ A report, never an act: it is a pure function of the evidence, so what it says i
 otherwise. The value remaining is that of S. L. Scott (Applied Stochastic Models in Business and Industry 26, 2010).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from bandit.fading import fade
 from bandit.model import CountRow, Trial
-from bandit.posterior import Array, SlotPosterior, fit
+from bandit.posterior import Array, SlotPosterior, draw_beta, fit
 from bandit.reports import clamped, trials_of
 
 WINS_AT = 0.95
@@ -71,10 +71,16 @@ def standing(
     weights: Mapping[str, float],
 ) -> Standing:
     """From counts; `weights` names the banners that compete, and what a click on each is worth."""
+    fading = (today, half_life_days, lookback_days)
+    _, trials, clicks = evidence_by_city(rows, trial, fading, list(weights))
+    return standing_of(trials, clicks, weights)
+
+
+def standing_of(trials: Array, clicks: Array, weights: Mapping[str, float]) -> Standing:
+    """From faded evidence, (cities, banners) each, at least one city; `weights` names the banners in their order."""
     if not weights:
         return Standing(State.EXPLORING, (), (), None)
-    fading = (today, half_life_days, lookback_days)
-    trials, clicks = _largest(*_evidence(rows, trial, fading, list(weights)))
+    trials, clicks = _largest(trials, clicks)
     value = np.array(list(weights.values()))
     shares = _traffic(trials)
     draws = value * slot_draws(fit(trials, clicks), shares, np.random.default_rng(SEED), DRAWS)
@@ -113,25 +119,30 @@ def _ahead(state: State, standings: list[BannerStanding]) -> tuple[str, ...]:
 
 
 def slot_draws(posterior: SlotPosterior, shares: Array, rng: np.random.Generator, draws: int) -> Array:
-    """Click rates (draws, banners) of the slot: those of its cities, by their shares (cities,) of the traffic.
+    """Click rates (draws, banners) of the slot: those of its cities, by their shares (cities,) of the traffic."""
+    return np.asarray(sum(shares[city] * rates for city, rates in joint_draws(posterior, rng, draws)))
+
+
+def joint_draws(posterior: SlotPosterior, rng: np.random.Generator, draws: int) -> Iterator[tuple[int, Array]]:
+    """Each city of the evidence with its click rates (draws, banners), for sums over cities.
 
     As `bandit.posterior.posterior_draws`, but with one sigma and one mu for all cities of a draw. Drawn for each city
-    anew, what is unknown of mu would cancel out, and a guess would look like knowledge.
+    anew, what is unknown of mu would cancel out in a sum, and a guess would look like knowledge.
     """
     sigma = rng.choice(posterior.chances.size, size=draws, p=posterior.chances)
-    mu = rng.beta(posterior.a[sigma], posterior.b[sigma])
+    mu = draw_beta(posterior.a[sigma], posterior.b[sigma], rng)
     prior_clicks, prior_rest = (posterior.kappa[sigma, np.newaxis] * each for each in (mu, 1 - mu))
-    rates = np.zeros_like(mu)
-    for city in np.flatnonzero(shares):
-        clicks, trials = posterior.clicks[city], posterior.trials[city]
-        rates += shares[city] * rng.beta(prior_clicks + clicks, prior_rest + (trials - clicks))
-    return rates
+    for city, (trials, clicks) in enumerate(zip(posterior.trials, posterior.clicks, strict=True)):
+        yield city, draw_beta(prior_clicks + clicks, prior_rest + (trials - clicks), rng)
 
 
-def _evidence(
+def evidence_by_city(
     rows: Iterable[CountRow], trial: Trial, fading: tuple[int, float | None, int], banners: list[str]
-) -> tuple[Array, Array]:
-    """Faded trials and clicks, (cities, banners) each; at least one city."""
+) -> tuple[list[str], Array, Array]:
+    """The cities there are counts of, and faded trials and clicks, (cities, banners) each; one row of 0 without any.
+
+    `fading` is today, the half-life and the lookback in days, as `bandit.fading.fade` takes them.
+    """
     column = {banner: index for index, banner in enumerate(banners)}
     cities: dict[str, Array] = {}
     today, half_life_days, lookback_days = fading
@@ -141,7 +152,7 @@ def _evidence(
             cell = cities.setdefault(row.city, np.zeros((2, len(banners))))[:, column[row.banner]]
             cell += weight * np.array([trials_of(counted, trial), counted.clicks])
     stacked = np.array(list(cities.values())) if cities else np.zeros((1, 2, len(banners)))
-    return stacked[:, 0], stacked[:, 1]
+    return list(cities), stacked[:, 0], stacked[:, 1]
 
 
 def _largest(trials: Array, clicks: Array) -> tuple[Array, Array]:

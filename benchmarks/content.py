@@ -12,7 +12,7 @@ from bandit.model import Banner, Kind, Policy, Reason, Role, Slot, Tenant, Verdi
 from bandit.zone import day_of
 from serving.keys import new_key
 from serving.token import impression_id
-from storage.base import Record
+from storage.base import Record, Store
 from storage.sqlite import SqliteStore
 
 TENANT = "shop"
@@ -35,7 +35,11 @@ class Content(NamedTuple):
 def fill(path: Path, content: Content) -> str:
     """Make a store at this path; the text of a server key."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    store = SqliteStore.open(path)
+    return fill_store(SqliteStore.open(path), content)
+
+
+def fill_store(store: Store, content: Content) -> str:
+    """The same in a store that is there, which is closed."""
     tenant = Tenant(TENANT, cities=dict.fromkeys(names("city", content.cities), ()))
     store.put_tenant(TENANT, tenant)
     for slot in names("slot", content.slots):

@@ -41,3 +41,10 @@ def slowest(name: str, ours: Sequence[Load], theirs: Sequence[Load]) -> Result:
     """The ratio of the median 99th percentiles of latency, which is not to exceed 1."""
     times = [median(load.p99_ms for load in loads) for loads in (ours, theirs)]
     return Result(name, times[0] / times[1], 1.0, at_least=False, detail=f"{times[0]:.2f} against {times[1]:.2f} ms")
+
+
+def rate(name: str, ours: Sequence[float], theirs: Sequence[float], at_least: float, what: str) -> Result:
+    """The ratio of the median rates, in `what` a second."""
+    rates = median(ours), median(theirs)
+    detail = f"{rates[0]:,.0f} against {rates[1]:,.0f} {what}/s"
+    return Result(name, rates[0] / rates[1], at_least, at_least=True, detail=detail)

@@ -1,11 +1,12 @@
 """What would another policy have earned? Estimated from a log of choices and their probabilities.
 
     python -m commands.evaluate LOG --policy uniform|thompson|fixed:BANNER|like:FILE [--action-column NAME ...]
+    python -m commands.evaluate data/banner.db --tenant T --slot S --policy ...
 
 LOG is a CSV or Parquet file with a row for each decision: which action was taken, its reward, and the probability it
 was taken with. Policies: `uniform` shows all banners alike, `fixed:BANNER` always one, `thompson` is this product's
 learner, taught by what the log shows of the time before, and `like:FILE` has the shares of another log with the same
-columns.
+columns. In place of a file, the store of this product is a log too: raw events of one slot, as long as they are kept.
 
 The estimators: replay (only decisions on which the policy agrees), IPS (all, weighted), SNIPS (the same, normalised)
 and DR (with a reward model, the one to read first). Where a log says too little about the policy nothing is estimated.
@@ -22,15 +23,20 @@ import numpy as np
 
 from bandit import target_policies
 from bandit.evaluation import CONFIDENCE, Estimate, Evaluation, Log, PoorOverlap, evaluate
+from bandit.event_log import decisions
 from bandit.posterior import Array
+from storage.base import StoreUnavailable
 from storage.decision_log import Columns, read
 from storage.history import listing
 from storage.history_file import BadHistory
 from storage.progress_bar import ProgressBar
+from storage.sqlite import SqliteStore
 
 POOR_OVERLAP = 1
 WRONG_INPUT = 2
 WIDTH = 40
+SQLITE_MAGIC = b"SQLite format 3\0"
+LAST_DAY = 1 << 31
 SEED = 20_250_101
 """The same log always gives the same figures."""
 NAMES = {"logged": "the log itself", "replay": "replay", "ips": "IPS", "snips": "SNIPS", "dr": "DR"}
@@ -44,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     """The exit code."""
     options = _parser().parse_args(arguments)
     try:
-        log = _read(options.log, options)
+        log = _read_store(options) if _is_store(options.log) else _read(options.log, options)
         print("\n".join(_report(options, _evaluated(log, options))))
     except PoorOverlap as error:
         print(f"{options.log} says too little about the policy {options.policy}: {error}.", file=sys.stderr)
@@ -52,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"{error.filename or options.log}: {error.strerror or error}", file=sys.stderr)
         return WRONG_INPUT
-    except (BadHistory, WrongInput) as error:
+    except (BadHistory, WrongInput, StoreUnavailable) as error:
         print(error, file=sys.stderr)
         return WRONG_INPUT
     return 0
@@ -66,14 +72,34 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add, names = parser.add_argument, Columns()
-    add("log", type=Path, metavar="LOG", help="file, CSV or Parquet")
+    add("log", type=Path, metavar="LOG", help="file, CSV or Parquet, or the store data/banner.db")
     add("--policy", required=True, help="uniform, thompson, fixed:BANNER or like:FILE")
     add("--action-column", default=names.action, metavar="NAME", help="what was shown (default: action)")
     add("--reward-column", default=names.reward, metavar="NAME", help="what it earned (default: reward)")
     add("--propensity-column", default=names.propensity, metavar="NAME", help="its probability (default: propensity)")
     add("--context-column", action="append", default=[], metavar="NAME",
         help="what the reward may depend on, such as the city or the place on the page; repeatable")  # fmt: skip
+    add("--tenant", help="of a store: whose slot")
+    add("--slot", help="of a store: which slot")
     return parser
+
+
+def _is_store(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+
+
+def _read_store(options: argparse.Namespace) -> Log:
+    store = SqliteStore(options.log)
+    try:
+        slot = store.configuration().slots.get((options.tenant, options.slot))
+        if slot is None:
+            raise WrongInput("--tenant and --slot: the store has no such slot")
+        return decisions(store.events(options.tenant, slot.id, 0, LAST_DAY), slot.trial)
+    except ValueError as error:
+        raise WrongInput(f"{options.log}: {error}") from error
+    finally:
+        store.close()
 
 
 def _read(path: Path, options: argparse.Namespace) -> Log:

@@ -21,6 +21,7 @@ from bandit.model import Epoch
 from kafka_ingest.consumer_metrics import ConsumerMetrics
 from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
 from kafka_ingest.epoch_topic import MAKE_EPOCH, CannotCount
+from kafka_ingest.joining import finish_joining
 from kafka_ingest.wire import Decoder
 from storage.base import StoreUnavailable
 
@@ -70,6 +71,8 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def run(self, stop: Callable[[], bool]) -> None:
         """Until `stop` says so; then store the rest. Raises CannotCount, KafkaError."""
+        # Known before the group is joined: whoever leads it would else give nobody anything at first.
+        self._kafka.partitions_for_topic(self._epoch.topic)
         self._kafka.subscribe([self._epoch.topic], listener=self)
         while not stop():
             self._turn()
@@ -107,12 +110,12 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             polled = self._kafka.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
             raise CannotCount(f"the log no longer has what is to be counted next ({error}); {MAKE_EPOCH}") from error
-        is_due = self._clock() >= self._retry_at
-        log_starts = self._log_starts() if is_due else {}
+        finish_joining(self._kafka)
+        log_starts = self._log_starts()
         with self._lock:
             for partition, records in polled.items():
                 self._keep(partition.partition, records)
-            moved = self._work(log_starts, is_leaving) if is_due else {}
+            moved = self._work(log_starts, is_leaving)
             self._show()
         if moved:
             self._commit(moved)
@@ -120,10 +123,14 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
     def _log_starts(self) -> dict[TopicPartition, int]:
         """Where the logs of partitions begin that are to be started."""
         starting = [TopicPartition(self._epoch.topic, number) for number in self._starting.copy()]
-        if not starting:
+        if not starting or self._clock() < self._retry_at:
             return {}
-        self._check_topic()
-        starts: dict[TopicPartition, int] = self._kafka.beginning_offsets(starting)
+        try:
+            self._check_topic()
+            starts: dict[TopicPartition, int] = self._kafka.beginning_offsets(starting)
+        except StoreUnavailable as error:
+            self._wait(error)
+            return {}
         return starts
 
     def _keep(self, shard: int, records: list[ConsumerRecord]) -> None:
@@ -134,6 +141,8 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _work(self, log_starts: dict[TopicPartition, int], is_leaving: bool) -> dict[int, int]:
         """All that can be done now; the positions that moved."""
+        if self._clock() < self._retry_at:
+            return {}
         try:
             self._start(log_starts)
             self._settle()

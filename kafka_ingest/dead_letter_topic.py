@@ -40,15 +40,13 @@ class DeadLetter(NamedTuple):
 
     def message(self) -> Message:
         """As it is written."""
-        # The client writes no message without key and value.
-        key = b"" if self.value is None and self.key is None else self.key
         headers = [
             ("reason", self.reason[:MAX_REASON_LETTERS].encode("utf-8", "replace")),
             ("topic", self.topic.encode()),
             ("partition", str(self.partition).encode()),
             ("offset", str(self.offset).encode()),
         ]
-        return Message(None, self.value, headers, key)
+        return Message(None, self.value, headers, self.key)
 
 
 class DeadLetterTopic:

@@ -9,7 +9,7 @@ from kafka.errors import KafkaError, for_code
 from bandit.model import Epoch
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
-from kafka_ingest.topics import configuration
+from kafka_ingest.topic_making import configuration
 from storage.base import StoreUnavailable
 from storage.retention import LONGEST_WINDOW_DAYS
 

@@ -8,27 +8,28 @@ Exit codes: 0 done, 1 not done, 2 wrong arguments or settings.
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 from bandit.model import Epoch
-from kafka_ingest.client import KafkaOptions
-from kafka_ingest.epoch_topic import CannotCount, check_topic, log_starts, read_topic
 from kafka_ingest.opening import cassandra_session, options
 from settings import Settings, SettingsError, load
 from storage.base import Conflict, MissingPackage, StoreUnavailable
-from storage.cassandra_epochs import active_epoch, create_epoch, epochs, publish_epoch, set_partitions
-from storage.cassandra_session import CassandraSession
+from storage.opening import cassandra_options
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     given = _parser().parse_args(arguments)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it would print what the last line says too
     try:
         settings = load(environ)
-        session = cassandra_session(settings)
+        options(settings), cassandra_options(settings)  # say what is missing, before it is imported
+        from kafka_ingest.epoch_topic import CannotCount
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
@@ -36,51 +37,25 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
         print(error, file=sys.stderr)
         return 1
     try:
-        print(_do(given, settings, session))
-    except (Conflict, StoreUnavailable, CannotCount, MissingPackage) as error:
+        print(_do(given, settings))
+    except (Conflict, StoreUnavailable, CannotCount) as error:
         print(f"not done: {error}", file=sys.stderr)
         return 1
-    finally:
-        session.close()
     return 0
 
 
-def create(session: CassandraSession, kafka: KafkaOptions, topic: str, now_us: int) -> Epoch:
-    """A new epoch of the topic as it is now. Raises CannotCount, Conflict, StoreUnavailable."""
-    state = read_topic(kafka, topic)
-    number = max((epoch.number for epoch in epochs(session)), default=0) + 1
-    starts = log_starts(kafka, topic, state.partitions)
-    epoch = Epoch(number, topic, state.id, state.partitions, now_us, starts, "filling")
-    create_epoch(session, epoch)
-    return epoch
-
-
-def publish(session: CassandraSession, kafka: KafkaOptions, number: int) -> int:
-    """Make it the active one, spread over the partitions that its topic has now; how many those are.
-
-    Raises CannotCount, Conflict, StoreUnavailable.
-    """
-    epoch = next((epoch for epoch in epochs(session) if epoch.number == number), None)
-    if epoch is None:
-        raise Conflict(f"there is no epoch {number}; `list` shows those there are")
-    check_topic(kafka, epoch)
-    partitions = read_topic(kafka, epoch.topic).partitions
-    if partitions != epoch.partitions:
-        set_partitions(session, number, partitions)
-    active = active_epoch(session)
-    if active is None or active.number != number:
-        publish_epoch(session, number)
-    return partitions
-
-
-def _do(given: argparse.Namespace, settings: Settings, session: CassandraSession) -> str:
+def _do(given: argparse.Namespace, settings: Settings) -> str:
     """What there is to say about it."""
-    if given.command == "create":
-        return _created(create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000))
-    if given.command == "publish":
-        partitions = publish(session, options(settings), given.number)
-        return f"epoch {given.number} is the active one; new impressions are spread over {partitions} shards"
-    return "\n".join(map(_line, epochs(session))) or "there is none; `create` makes one"
+    from kafka_ingest.epoch_making import create, publish
+    from storage.cassandra_epochs import epochs
+
+    with closing(cassandra_session(settings)) as session:
+        if given.command == "create":
+            return _created(create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000))
+        if given.command == "publish":
+            partitions = publish(session, options(settings), given.number)
+            return f"epoch {given.number} is the active one; new impressions are spread over {partitions} shards"
+        return "\n".join(map(_line, epochs(session))) or "there is none; `create` makes one"
 
 
 def _created(epoch: Epoch) -> str:

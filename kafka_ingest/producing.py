@@ -143,6 +143,8 @@ class TopicWriter:
 
     def _send(self, producer: KafkaProducer, message: Message) -> FutureRecordMetadata:
         partition, value, headers, key = message
+        if key is None and value is None:
+            key = b""  # the client wants one of the two
         return producer.send(self.topic, value, key=key, headers=list(headers), partition=partition)
 
 

@@ -6,17 +6,14 @@ Exit codes: 0 all are there and right, 1 not, 2 wrong arguments or settings.
 """
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError, TopicAlreadyExistsError
-
-from kafka_ingest.client import KafkaOptions
 from kafka_ingest.opening import options
 from settings import Settings, SettingsError, load
-from storage.base import MissingPackage
+from storage.base import MissingPackage, StoreUnavailable
 
 DAY_MS = 86_400_000
 RETENTION_DAYS = 7
@@ -26,75 +23,34 @@ DEAD_LETTER_DAYS = 12
 impression, wait 21 in a journal and 7 in the topic before it is set aside."""
 DEAD_LETTER_BYTES = 2 << 20
 """More than any message of the other topics, since headers come on top."""
-REQUIRED = {
-    "cleanup.policy": "delete",
-    "unclean.leader.election.enable": "false",
-}
-"""Compaction would drop events, and an unclean leader forgets some that were acknowledged."""
-
-
-Configs = Mapping[str, str]
 
 
 def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """The exit code."""
     given = _parser().parse_args(arguments)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # it would print what the last line says too
     try:
         settings = load(environ)
-        wrong = make_topics(options(settings), wanted(settings), given.partitions, given.replication)
+        kafka = options(settings)
+        from kafka_ingest.topic_making import make_topics
+
+        wrong = make_topics(kafka, wanted(settings), given.partitions, given.replication, print)
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (KafkaError, MissingPackage) as error:
+    except (StoreUnavailable, MissingPackage) as error:
         print(f"topics cannot be made: {error}", file=sys.stderr)
         return 1
     print("\n".join(wrong) or "all topics are there")
     return 1 if wrong else 0
 
 
-def wanted(settings: Settings) -> dict[str, Configs]:
+def wanted(settings: Settings) -> dict[str, dict[str, str]]:
     """The topics, and what each needs besides."""
     week = {"retention.ms": str(RETENTION_DAYS * DAY_MS)}
     long = {"retention.ms": str(DEAD_LETTER_DAYS * DAY_MS), "max.message.bytes": str(DEAD_LETTER_BYTES)}
     given = settings.kafka
     return {given.topic: week, given.intake_topic: week, given.dead_letter_topic: long}
-
-
-def make_topics(kafka: KafkaOptions, topics: Mapping[str, Configs], partitions: int, replication: int) -> list[str]:
-    """Make those that are missing; a line for all that is wrong about those that were there. Raises KafkaError."""
-    admin = KafkaAdminClient(**kafka.arguments())
-    try:
-        for topic, special in topics.items():
-            _make(admin, topic, partitions, replication, special)
-        return [line for topic in topics for line in _wrong(admin, topic)]
-    finally:
-        admin.close()
-
-
-def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int, special: Configs) -> None:
-    configs = {**REQUIRED, **special, "min.insync.replicas": str(max(1, replication - 1))}
-    new = {"num_partitions": partitions, "replication_factor": replication, "configs": configs}
-    try:
-        admin.create_topics({topic: new}, wait_for_metadata=True)
-    except TopicAlreadyExistsError:
-        return
-    print(f"made {topic}: {partitions} partitions, {replication} replicas")
-
-
-def _wrong(admin: KafkaAdminClient, topic: str) -> list[str]:
-    found = configuration(admin, topic)
-    return [
-        f"{topic}: {name} is {found.get(name)}; it must be {right}"
-        for name, right in REQUIRED.items()
-        if found.get(name) != right
-    ]
-
-
-def configuration(admin: KafkaAdminClient, topic: str) -> dict[str, str]:
-    """What holds for the topic, by name. Raises KafkaError."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
-    return {name: str(row["value"]) for name, row in found.items()}
 
 
 def _parser() -> argparse.ArgumentParser:

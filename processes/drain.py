@@ -12,6 +12,7 @@ from settings import Settings
 from storage.base import EventSink, Record, Refusal, StoreUnavailable
 from storage.drain import drain
 from storage.retention import keep_pruned
+from storage.sample_ratio_watch import watch
 from storage.sqlite import SqliteStore
 
 SERVING_FIRST = 10
@@ -42,7 +43,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     """Drain until `stop`, and then what is left; raises whatever ends the drain before."""
     os.nice(SERVING_FIRST)
     settings.paths.make()
-    with ThreadPoolExecutor(2, "drain") as pool:
+    with ThreadPoolExecutor(3, "drain") as pool:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
         start = _into_store if settings.storage.backend == "sqlite" else _into_kafka
         draining = start(settings, stop, pool)
@@ -50,6 +51,10 @@ def run(settings: Settings, stop: threading.Event) -> None:
             draining.result()
         finally:
             stop.set()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
 
 
 def _into_store(settings: Settings, stop: threading.Event, pool: Executor) -> "Future[None]":
@@ -62,8 +67,10 @@ def _into_store(settings: Settings, stop: threading.Event, pool: Executor) -> "F
         SqliteStore(settings.paths.database),
         stop,
         retention_days=settings.storage.retention_days,
-        now_us=lambda: time.time_ns() // 1000,
+        now_us=_now_us,
     )
+    watched = SqliteStore(settings.paths.database)
+    pool.submit(watch, watched, watched, settings.paths.journal, stop, _now_us)
     return pool.submit(_drain, settings, sink, stop)
 
 

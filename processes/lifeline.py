@@ -9,6 +9,8 @@ import time
 
 PR_SET_PDEATHSIG = 1
 CHECK_SECONDS = 0.5
+PARENT_VARIABLE = "SUPERVISOR_PID"
+"""In the environment of every program: it ends when this process does."""
 
 
 def die_with(parent: int) -> None:

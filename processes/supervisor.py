@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from processes import lifeline
+
 log = logging.getLogger("supervisor")
 
 WINDOW_SECONDS = 60.0
@@ -18,10 +20,7 @@ MAX_EXITS = 10
 LONGEST_PAUSE_SECONDS = 2.0
 POLL_SECONDS = 0.1
 STOP_SECONDS = 14.0
-"""For all programs together; what still runs then is killed."""
-
-PARENT_VARIABLE = "SUPERVISOR_PID"
-"""In the environment of every program: it ends when this process does."""
+"""What still runs then is killed."""
 
 TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
 """A terminal sends these to the whole process group; only the supervisor acts on them, and stops the rest in order."""
@@ -55,12 +54,14 @@ class Supervisor:
         stopping: Callable[[], bool],
         environment: Mapping[str, str],
         *,
+        stop_seconds: float = STOP_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock` is monotonic, in seconds."""
+        """All programs together have stop_seconds to end. `clock` is monotonic, in seconds."""
         self._children = [_Child(program) for program in programs]
         self._stopping = stopping
-        self._environment = {**environment, PARENT_VARIABLE: str(os.getpid())}
+        self._environment = {**environment, lifeline.PARENT_VARIABLE: str(os.getpid())}
+        self._stop_seconds = stop_seconds
         self._clock = clock
 
     def run(self) -> int:
@@ -115,7 +116,7 @@ class Supervisor:
         return True
 
     def _stop_all(self) -> None:
-        deadline = self._clock() + STOP_SECONDS
+        deadline = self._clock() + self._stop_seconds
         for child in reversed(self._children):
             if child.process is not None and child.process.poll() is None:
                 self._end(child.program, child.process, deadline)

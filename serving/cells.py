@@ -1,14 +1,16 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from bandit.eligibility import Visit, next_change, why_not
-from bandit.event import NO_OTHER_BANNER, policy_field, text
+from bandit.event import policy_field, rest_field, text
 from bandit.model import Banner, Policy, Reason, Slot, Tenant
 from bandit.shares import apply, hold_newcomers
 from bandit.thompson import CHOICE_GAMMA, cumulative, draw, probabilities
@@ -55,6 +57,7 @@ class Way(NamedTuple):
 
 
 HOLDOUT = Way.of(Policy.HOLDOUT, Reason.HOLDOUT)
+SHADOW = Way.of(Policy.FIXED, Reason.SHADOW)
 WAYS = {
     Reason.LEARNED: Way.of(Policy.LEARNED, Reason.LEARNED),
     Reason.PINNED: Way.of(Policy.FIXED, Reason.PINNED),
@@ -70,15 +73,16 @@ class Written(NamedTuple):
     event_place: bytes
     """Tenant, slot and city."""
     event_rest: bytes
+    """Platform, no would-be banner, and the eligible ones where they compete."""
     token_place: bytes
     city: bytes
 
     @classmethod
-    def of(cls, tenant: str, slot: str, visit: Visit) -> "Written":
+    def of(cls, tenant: str, slot: str, visit: Visit, eligible: str | None) -> "Written":
         """For visits of this kind."""
         names = (tenant, slot, visit.city)
         event_place = b"".join([text(name) for name in names])
-        return cls(event_place, text(visit.platform) + NO_OTHER_BANNER, place(*names), visit.city.encode())
+        return cls(event_place, rest_field(visit.platform, None, eligible), place(*names), visit.city.encode())
 
 
 class Choice(NamedTuple):
@@ -88,6 +92,7 @@ class Choice(NamedTuple):
     banner: Banner
     way: Way
     propensity: float
+    event_rest: bytes
 
 
 @dataclass(slots=True)
@@ -121,12 +126,52 @@ class Cell:
     def draw(self, random_number: float) -> Choice:
         """The banner that a uniform draw from [0, 1) falls on."""
         index = draw(self.cumulative, random_number)
-        return Choice(self, self.banners[index], self.way, self.probabilities[index])
+        return Choice(self, self.banners[index], self.way, self.probabilities[index], self.written.event_rest)
 
     def draw_for_holdout(self, random_number: float) -> Choice:
         """One of the banners, each with the same probability."""
         count = len(self.banners)
-        return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count)
+        return Choice(self, self.banners[int(random_number * count)], HOLDOUT, 1 / count, self.written.event_rest)
+
+    def show_in_shadow(self, shown: Banner, random_number: float) -> Choice:
+        """This banner, while the event names the one that a draw falls on, with its probability."""
+        if not self.banners:
+            return Choice(self, shown, SHADOW, 1.0, self.written.event_rest)
+        index = draw(self.cumulative, random_number)
+        eligible = eligible_among(self.banners, self.probabilities) if self.is_open else None
+        rest = rest_field(self.visit.platform, self.banners[index].id, eligible)
+        return Choice(self, shown, SHADOW, self.probabilities[index], rest)
+
+    def draw_apart(self, taken: Collection[str], random_number: float) -> Choice | None:
+        """`draw` among the banners whose id is not taken, their probabilities divided by what they sum to.
+
+        None where no banner with a chance is left.
+        """
+        chances = self.probabilities
+        left = [i for i, banner in enumerate(self.banners) if banner.id not in taken and chances[i]]
+        if not left:
+            return None
+        ends = list(accumulate([chances[i] for i in left]))
+        index = left[bisect_right(ends, random_number * ends[-1], hi=len(left) - 1)]
+        return Choice(self, self.banners[index], self.way, chances[index] / ends[-1], self._rest_apart(taken))
+
+    def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
+        """One of the banners whose id is not taken, each with the same probability; None where none is left."""
+        left = [banner for banner in self.banners if banner.id not in taken]
+        if not left:
+            return None
+        banner = left[int(random_number * len(left))]
+        return Choice(self, banner, HOLDOUT, 1 / len(left), self._rest_apart(taken))
+
+    def _rest_apart(self, taken: Collection[str]) -> bytes:
+        """For events, which name only those that could be chosen."""
+        chances = [
+            0.0 if banner.id in taken else chance
+            for banner, chance in zip(self.banners, self.probabilities, strict=True)
+        ]
+        if not self.is_open or chances == self.probabilities:
+            return self.written.event_rest
+        return rest_field(self.visit.platform, None, eligible_among(self.banners, chances))
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -160,6 +205,7 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sample
     evidence = knowledge.evidence
     chances = _chances(slot, banners, reason, evidence, visit.city, sampler)
     change = next_change(knowledge.banners, now)
+    is_open = reason is Reason.LEARNED
     return Cell(
         knowledge,
         visit,
@@ -167,8 +213,8 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sample
         chances,
         cumulative(chances) if chances else [],
         WAYS[reason],
-        Written.of(knowledge.tenant.id, slot.id, visit),
-        reason is Reason.LEARNED,
+        Written.of(knowledge.tenant.id, slot.id, visit, eligible_among(banners, chances) if is_open else None),
+        is_open,
         FOR_EVER_US if change is None else (change - _EPOCH) // timedelta(microseconds=1),
         *evidence_of(evidence, visit.city),
     )
@@ -187,6 +233,11 @@ def contenders(
     if eligible:
         return eligible, Reason.LEARNED
     return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
+
+
+def eligible_among(banners: tuple[Banner, ...], chances: list[float]) -> str:
+    """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
+    return " ".join(banner.id for banner, chance in zip(banners, chances, strict=True) if chance > 0)
 
 
 def _chances(

@@ -1,16 +1,17 @@
 """Which banner to show: one draw from known probabilities, recorded before it is answered."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
 from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
-from bandit.model import OTHER, Verdict
+from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
 from serving.keyring import Keyring, customer_digest
+from serving.page import Place, choose_apart
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
@@ -39,6 +40,8 @@ class Ask(NamedTuple):
     platform: str | None = None
     segment: str | None = None
     referrer_id: str | None = None
+    banner: str | None = None
+    """What the caller shows, where the slot is in shadow."""
 
 
 class Question(NamedTuple):
@@ -49,6 +52,8 @@ class Question(NamedTuple):
     referrer: str | None
     unrecognised_city: str | None
     """The name of a city that is not configured."""
+    shown: Banner | None = None
+    """What is shown in shadow, if anything."""
 
 
 class Decision(NamedTuple):
@@ -95,21 +100,55 @@ class Decider:
         segment = ask.segment if ask.segment in view.tenant.segments else None
         city = recognise(ask.city, view.known_cities)
         unrecognised = ask.city if city == OTHER else None
-        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised)
+        shown = _shown_in_shadow(view, ask.banner) if view.slot.shadow else None
+        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised, shown)
 
     def decide(self, question: Question, customer_id: str | None, visitor: Visitor) -> Decision | None:
         """Choose and record; None when nothing may be shown."""
-        view, visit, referrer, unrecognised = question
+        view, visit, _, _, shown = question
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
-        if not cell.banners:
+        if not (shown if view.slot.shadow else cell.banners):
             return None
-        digest, customer, tenant = None, None, view.tenant.id
-        if customer_id is not None:
-            digest = customer_digest(self._keyring.customer_key, tenant, customer_id)
-            customer = digest[:CUSTOMER_BYTES]
-        choice = _, banner, way, propensity = self._choose(cell, view.slot.holdout_share, digest)
-        event_place, event_rest, token_place, _ = cell.written
+        digest = self._digest(view.tenant.id, customer_id)
+        if shown is None:
+            choice = self._choose(cell, view.slot.holdout_share, digest)
+        else:
+            choice = cell.show_in_shadow(shown, self._random())
+        return self._recorded(question, choice, digest, visitor, now_us)
+
+    def decide_page(
+        self, questions: Sequence[Question], customer_id: str | None, visitor: Visitor
+    ) -> list[Decision | None]:
+        """Choose and record for several places of one page of one tenant, no banner twice; one answer each, in order.
+
+        None where nothing may be shown that is not on the page already.
+        """
+        if not questions:
+            return []
+        now_us = self._clock()
+        digest = self._digest(questions[0].view.tenant.id, customer_id)
+        unit = self._random() if digest is None else holdout_unit(digest)
+        places = [
+            Place(self._snapshot.cell(view, visit, now_us), shown if view.slot.shadow else None, view.slot.shadow)
+            for view, visit, _, _, shown in questions
+        ]
+        return [
+            None if choice is None else self._recorded(question, choice, digest, visitor, now_us)
+            for question, choice in zip(questions, choose_apart(places, unit, self._random), strict=True)
+        ]
+
+    def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
+        return None if customer_id is None else customer_digest(self._keyring.customer_key, tenant, customer_id)
+
+    def _recorded(
+        self, question: Question, choice: Choice, digest: bytes | None, visitor: Visitor, now_us: int
+    ) -> Decision:
+        """The choice, judged, journaled and signed."""
+        view, visit, referrer, unrecognised, _ = question
+        cell, banner, way, propensity, event_rest = choice
+        tenant, customer = view.tenant.id, None if digest is None else digest[:CUSTOMER_BYTES]
+        event_place, _, token_place, _ = cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
         impression = impression_id(now_us, self._random_bits(64))
         day, served_at = view.clock.read(now_us)
@@ -151,6 +190,14 @@ class Decider:
         except JournalRefused:
             return False
         return True
+
+
+def _shown_in_shadow(view: SlotView, named: str | None) -> Banner | None:
+    """The caller's banner, whatever the rules say, else the slot's default. Raises UnknownName."""
+    by_id = {banner.id: banner for banner in view.banners}
+    if named is not None and named not in by_id:
+        raise UnknownName("banner", f"slot {view.slot.id} has no banner {named}; in shadow you name one it has")
+    return by_id.get(named or view.slot.default_banner or "") if view.slot.enabled else None
 
 
 def holdout_unit(digest: bytes) -> float:

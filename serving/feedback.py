@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from bandit.event import BannerEvent, encode_unstamped, stamper
-from bandit.model import Banner, Kind
+from bandit.model import Banner, Kind, Slot, Verdict
 from serving.keyring import Keyring
 from serving.snapshot import Snapshot
 from serving.token import Token, verify
@@ -13,6 +13,36 @@ from storage.journal import Journal
 SECOND_US = 1_000_000
 DEFAULT_WINDOW_SECONDS = 86_400
 """The attribution window of a slot that has been removed since."""
+
+
+def attribution_window_us(slot: Slot | None) -> int:
+    """For how long after its impression a view or click counts."""
+    return SECOND_US * (slot.attribution_window_seconds if slot else DEFAULT_WINDOW_SECONDS)
+
+
+def journal_feedback(journal: Journal, kind: Kind, token: Token, received_us: int, verdict: Verdict) -> None:
+    """Journal a view or click that was judged. Raises JournalRefused, and then nothing was recorded."""
+    body = encode_unstamped(
+        BannerEvent(
+            kind,
+            token.impression_id,
+            token.tenant,
+            token.slot,
+            token.city,
+            token.banner,
+            token.policy,
+            token.day,
+            token.served_at,
+            received_us,
+            token.propensity,
+            "",
+            verdict,
+            token.customer,
+            token.referrer,
+        )
+    )
+    stamp = stamper(token.shard, journal.id)
+    journal.append(token.shard, lambda sequence: body + stamp(sequence))
 
 
 class Feedback:
@@ -35,30 +65,9 @@ class Feedback:
         """Journal a view or click with its verdict. Raises JournalRefused, and then nothing was recorded."""
         now_us = self._clock()
         view = self._snapshot.view(token.tenant, token.slot)
-        window_seconds = DEFAULT_WINDOW_SECONDS if view is None else view.slot.attribution_window_seconds
-        verdict = self._judge.feedback(kind, token, visitor, now_us, window_seconds * SECOND_US)
-        shard = token.shard
-        body = encode_unstamped(
-            BannerEvent(
-                kind,
-                token.impression_id,
-                token.tenant,
-                token.slot,
-                token.city,
-                token.banner,
-                token.policy,
-                token.day,
-                token.served_at,
-                now_us,
-                token.propensity,
-                "",
-                verdict,
-                token.customer,
-                token.referrer,
-            )
-        )
-        stamp = stamper(shard, self._journal.id)
-        self._journal.append(shard, lambda sequence: body + stamp(sequence))
+        window_us = attribution_window_us(view.slot if view else None)
+        verdict = self._judge.feedback(kind, token, visitor, now_us, window_us)
+        journal_feedback(self._journal, kind, token, now_us, verdict)
 
     def landing(self, token: Token) -> Banner | None:
         """Where a click on this impression leads: its banner, else the slot's default, else nowhere."""

@@ -23,6 +23,12 @@ def customer_digest(customer_key: bytes, tenant: str, customer_id: str) -> bytes
     return state.digest()
 
 
+def session_key(keyring: Keyring) -> bytes:
+    """32 bytes that sign the dashboard's sessions: the same on every host of the installation, and of no use for
+    anything else."""
+    return hashlib.blake2b(digest_size=32, key=keyring.customer_key, person=b"banner session").digest()
+
+
 @lru_cache(maxsize=1024)
 def _keyed(customer_key: bytes, tenant: str) -> "hashlib.blake2b":
     return hashlib.blake2b(f"{tenant}\0".encode(), digest_size=16, key=customer_key, person=b"banner customer")

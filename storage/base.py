@@ -5,19 +5,23 @@ Every method that touches one tenant's data takes `tenant` first. Absent is `Non
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
+    ChangeRecord,
     ClickRow,
     Configuration,
     CountRow,
     ReferrerRow,
+    SampledRow,
     Seed,
     Slot,
     Tenant,
+    WouldBeRow,
 )
 
 
@@ -169,6 +173,15 @@ class Store(ABC):
         """City names no configuration knows, with the impressions that carried them, most first."""
 
     @abstractmethod
+    def record_change(self, tenant: str | None, record: ChangeRecord) -> None:
+        """Add a line to the tenant's audit log, or to that of the operators (None). Lines are never changed, and stay
+        when the tenant is deleted."""
+
+    @abstractmethod
+    def recorded_changes(self, tenant: str | None, *, limit: int) -> list[ChangeRecord]:
+        """The latest lines of this audit log, latest first; of the same microsecond the one added last comes first."""
+
+    @abstractmethod
     def forget_customer(self, tenant: str, customer: bytes) -> int:
         """Erase this customer hash from clicks and events; how many rows were touched. Counts stay."""
 
@@ -188,3 +201,19 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections; the store is not used again."""
+
+
+class DecisionRecords(ABC):
+    """What was drawn, and from what: kept beside the counts by stores that see every raw event."""
+
+    @abstractmethod
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """Accepted impressions of these days for which banners competed, the ones in shadow included."""
+
+    @abstractmethod
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        """Accepted impressions of these days that were served in shadow."""
+
+    @abstractmethod
+    def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
+        """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""

@@ -1,19 +1,22 @@
 """The distributed store: configuration, counts and clicks in Cassandra. Counting itself is the consumers' work."""
 
 from storage.base import SchemaVersionError, StoreUnavailable
+from storage.cassandra_audit import AuditTable
 from storage.cassandra_configuration import ConfigurationTables
 from storage.cassandra_counts import CountTables
-from storage.cassandra_session import CassandraOptions, CassandraSession
+from storage.cassandra_session import SERVING, CassandraOptions, CassandraSession
 from storage.cassandra_tables import version
 
 __all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
 
 
-class CassandraStore(ConfigurationTables, CountTables):
+class CassandraStore(AuditTable, ConfigurationTables, CountTables):
     """May be used by any number of threads; connects when first used, also anew in a child after a fork."""
 
-    def __init__(self, options: CassandraOptions) -> None:
+    def __init__(self, options: CassandraOptions, *, reading: str = SERVING) -> None:
+        """`reading` is the profile with which counts and clicks are read."""
         self._session = CassandraSession(options)
+        self._reading = reading
         self._epoch = None
 
     def check_version(self) -> None:

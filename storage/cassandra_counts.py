@@ -9,7 +9,7 @@ from bandit.model import ClickRow, CountRow, ReferrerRow
 from storage.base import Changes, Store
 from storage.cassandra_change import settled_head
 from storage.cassandra_clicks import BUCKETS
-from storage.cassandra_session import CONFIGURING, COUNTING, SERVING, CassandraSession, Request, Row
+from storage.cassandra_session import CONFIGURING, COUNTING, CassandraSession, Request, Row
 from storage.sums import sum_shards
 
 READ_COUNTS = """SELECT day, policy, city, banner, served, viewed, clicks FROM counts
@@ -48,6 +48,7 @@ class CountTables(Store):
 
     _session: CassandraSession
     _epoch: int | None
+    _reading: str
 
     def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
         return [CountRow._make(row) for row in self._summed(READ_COUNTS, tenant, slot, first_day, last_day)]
@@ -64,13 +65,13 @@ class CountTables(Store):
         if not most:
             return []
         requests = [(READ_CLICKS, (tenant, city, day, bucket, most)) for bucket in range(BUCKETS)]
-        answers = self._session.run_many(requests, SERVING)
+        answers = self._session.run_many(requests, self._reading)
         rows = sorted((ClickRow._make(row) for rows in answers for row in rows), key=lambda row: (row[0], row[2]))
         return rows[-most:]
 
     def unrecognised_cities(self, tenant: str) -> list[tuple[str, int]]:
         impressions: Counter[str] = Counter()
-        for name, number in self._session.run(READ_CITIES, (tenant, self._active_epoch()), SERVING):
+        for name, number in self._session.run(READ_CITIES, (tenant, self._active_epoch()), self._reading):
             impressions[name] += number
         return sorted(impressions.items(), key=lambda one: (-one[1], one[0]))
 
@@ -100,7 +101,7 @@ class CountTables(Store):
     def _summed(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[Row]:
         epoch = self._active_epoch()
         requests = [(statement, (tenant, slot, days, epoch)) for days in _chunks(first_day, last_day)]
-        for rows in self._session.run_many(requests, SERVING):
+        for rows in self._session.run_many(requests, self._reading):
             yield from sum_shards(rows)
 
     def _active_epoch(self) -> int:

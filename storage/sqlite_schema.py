@@ -65,6 +65,25 @@ VERSION_1 = (
 )
 
 VERSION_2 = (
+    # What was drawn where the same banners competed; `largest` is the largest 1 / propensity.
+    """CREATE TABLE sampled (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, eligible TEXT NOT NULL,
+        banner TEXT NOT NULL, decisions INTEGER NOT NULL, inverse REAL NOT NULL, squares REAL NOT NULL,
+        largest REAL NOT NULL, PRIMARY KEY (tenant, slot, day, eligible, banner)) WITHOUT ROWID""",
+    # What would have been drawn in shadow.
+    """CREATE TABLE would_be (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, city TEXT NOT NULL,
+        banner TEXT NOT NULL, decisions INTEGER NOT NULL,
+        PRIMARY KEY (tenant, slot, day, city, banner)) WITHOUT ROWID""",
+)
+
+VERSION_3 = (
+    # The audit log; tenant '' is that of the operators.
+    """CREATE TABLE recorded_changes (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, changed_at INTEGER NOT NULL,
+        key TEXT NOT NULL, role TEXT NOT NULL, key_name TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL,
+        detail TEXT NOT NULL)""",
+    "CREATE INDEX recorded_changes_by_time ON recorded_changes (tenant, changed_at)",
+)
+
+VERSION_4 = (
     # The highest id of an event that was ever pruned: ids are not used again, since the archive goes on from one.
     "INSERT INTO meta VALUES ('pruned_event', 0)",
     # Groups that a clustering of customers found, and what was counted of each; replaced together.
@@ -75,7 +94,7 @@ VERSION_2 = (
         clicks INTEGER NOT NULL, PRIMARY KEY (tenant, slot, day, segment, banner)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2)
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

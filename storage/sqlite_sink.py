@@ -11,6 +11,7 @@ from bandit.received import Received
 from storage import sqlite_positions
 from storage.base import Record, Refusal
 from storage.sqlite_connections import Connected
+from storage.sqlite_decisions import Decisions
 
 MAX_UNRECOGNISED_CITIES = 1000
 """Names kept for one tenant; the rarest go first."""
@@ -51,6 +52,7 @@ class Delivery:
         self._referrers: dict[str, set[str]] = {}
         self._counts: dict[tuple[str, str, int, str, str, str, int], Totals] = {}
         self._referrer_counts: dict[tuple[str, str, int, str, str, int], Totals] = {}
+        self._decisions = Decisions()
         self._unrecognised: Counter[tuple[str, str]] = Counter()
         self._clicks: list[tuple[object, ...]] = []
         self._events: list[tuple[int, str, bytes | None, bytes]] = []
@@ -76,6 +78,7 @@ class Delivery:
         self._write_counts()
         self._write_changes()
         self._write_unrecognised()
+        self._decisions.write(self._connection)
         many = self._connection.executemany
         many(
             "INSERT INTO events (id, received_at, tenant, customer, payload) VALUES (?, ?, ?, ?, ?)",
@@ -114,6 +117,8 @@ class Delivery:
         added = increments(event, first_view=first_view, first_click=first_click)
         if not any(added):
             return
+        if added.served:
+            self._decisions.add(event)
         tenant, slot, banner, day = event.tenant, event.slot, event.banner, event.day
         _add(self._counts, (tenant, slot, day, event.policy, event.city, banner, shard), added)
         referrer = self._counted_referrer(tenant, event.referrer)

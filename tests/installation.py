@@ -23,7 +23,7 @@ from storage.base import EventSink, Record, Refusal
 from storage.drain import drain
 from storage.drain_status import is_alive
 from storage.journal import Journal
-from storage.sqlite import SqliteStore
+from tests.backends import Backend, Embedded
 from web.application import BannerApplication, build
 from web.visitors import Visitors
 from web.worker import Worker
@@ -32,6 +32,7 @@ NOON_IN_INDIA = datetime(2026, 11, 23, 6, 30, tzinfo=UTC)
 CITIES = {"pune": ("Poona",), "mumbai": ("Bombay",), "new-delhi": ("Delhi",)}
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DAY_US = 86_400_000_000
 
 
 class Reply(NamedTuple):
@@ -55,6 +56,7 @@ class Installation:
         self,
         directory: Path,
         *,
+        backend: Backend | None = None,
         slot: Slot | None = None,
         banners: int = 3,
         max_journal_bytes: int = 1 << 30,
@@ -65,7 +67,8 @@ class Installation:
     ) -> None:
         self.directory = directory
         self.now = NOON_IN_INDIA
-        self.store = SqliteStore.open(directory / "banner.db")
+        self.backend = backend or Embedded(directory)
+        self.store, self.sink = self.backend.open()
         self.keys: dict[str, str] = {}
         self.keyring = Keyring({1: b"k" * 32}, 1, b"c" * 32)
         self._configure(slot or Slot("home"), banners)
@@ -115,6 +118,7 @@ class Installation:
             media_directory=self.directory / "media",
             jobs_directory=self.directory / "jobs",
             now=lambda: self.now,
+            insight=self.worker.insight,
         )
 
     def put_banner(self, banner: str, *, slot: str = "home", **changes: Any) -> None:
@@ -139,7 +143,7 @@ class Installation:
         """Deliver everything journaled, and let the snapshot learn of it."""
         stop = threading.Event()
         directory = self.directory / "journal"
-        thread = threading.Thread(target=drain, args=(directory, sink or self.store), kwargs={"stop": stop})
+        thread = threading.Thread(target=drain, args=(directory, sink or self.sink), kwargs={"stop": stop})
         thread.start()
         while not is_alive(directory):
             stop.wait(0.001)
@@ -194,8 +198,9 @@ class Installation:
         return self.call("POST", "/view", json={"token": token}, **options)
 
     def counts(self, slot: str = "home") -> list[CountRow]:
-        """All counts of a slot."""
-        return self.store.counts("shop", slot, 0, 100_000)
+        """All counts of a slot, of less than 200 days before and after now."""
+        today = self.clock_us() // DAY_US
+        return self.store.counts("shop", slot, today - 200, today + 200)
 
     def totals(self, slot: str = "home") -> tuple[int, int, int]:
         """Served, viewed, clicks."""
@@ -212,6 +217,7 @@ class Installation:
         """End threads and connections."""
         self.worker.stop()
         self.store.close()
+        self.backend.close()
 
 
 class _Keep(EventSink):

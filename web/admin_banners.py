@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bandit.model import Banner, Role, Tenant
+from web import changes
 from web.admin import Json, banners_of, change, exists_already, find_banner, find_slot, id_was_used, show, values
 from web.admin_rules import check_banner
 from web.auth import requires, tenant_of_call
@@ -36,7 +37,7 @@ def create_banner(path: SlotPath, query: OfTenant, body: BannerFull) -> tuple[Js
         _check_id_is_free(tenant.id, path.slot, body.id)
         return Banner(slot=path.slot, id=body.id, **values(body))
 
-    return _saved(query.tenant, make), 201, {"Location": f"/admin/slots/{path.slot}/banners/{body.id}"}
+    return save_banner(query.tenant, make), 201, {"Location": f"/admin/slots/{path.slot}/banners/{body.id}"}
 
 
 @banners.get("/slots/<slot>/banners/<banner>", responses={200: BannerFull})
@@ -56,7 +57,7 @@ def replace_banner(path: BannerPath, query: OfTenant, body: BannerBody) -> Json:
     def make(tenant: Tenant) -> Banner:
         return Banner(slot=path.slot, id=find_banner(tenant.id, path.slot, path.banner).id, **changes)
 
-    return _saved(query.tenant, make)
+    return save_banner(query.tenant, make)
 
 
 @banners.patch("/slots/<slot>/banners/<banner>", responses={200: BannerFull, **CHANGE_REFUSED})
@@ -64,7 +65,7 @@ def replace_banner(path: BannerPath, query: OfTenant, body: BannerBody) -> Json:
 def change_banner(path: BannerPath, query: OfTenant, body: BannerPatch) -> Json:
     """Change the settings given, keep the others; `{"enabled": false}` pauses."""
     changes = values(body, path.banner, given_only=True)
-    return _saved(query.tenant, lambda tenant: replace(find_banner(tenant.id, path.slot, path.banner), **changes))
+    return save_banner(query.tenant, lambda tenant: replace(find_banner(tenant.id, path.slot, path.banner), **changes))
 
 
 @banners.delete("/slots/<slot>/banners/<banner>", responses={204: None, **errors(409)})
@@ -78,7 +79,7 @@ def remove_banner(path: BannerPath, query: OfTenant) -> tuple[str, int]:
         raise ApiError(
             409, "in_use", "the slot's default_banner or pinned_banner is this one; change it first", "banner"
         )
-    context().store.delete_banner(tenant.id, slot.id, banner.id)
+    changes.delete_banner(tenant.id, slot.id, banner.id)
     return "", 204
 
 
@@ -96,7 +97,7 @@ def upload_picture(path: BannerPath, query: OfTenant, raw: PictureUpload) -> Jso
         banner = find_banner(tenant.id, path.slot, path.banner)
         return replace(banner, image_url=url, width=width, height=height)
 
-    return _saved(query.tenant, make)
+    return save_banner(query.tenant, make)
 
 
 def _check_id_is_free(tenant: str, slot: str, banner: str) -> None:
@@ -109,13 +110,16 @@ def _check_id_is_free(tenant: str, slot: str, banner: str) -> None:
         raise ApiError(409, "too_many", f"a slot has at most {MAX_BANNERS} banners; remove one first", "slot")
 
 
-def _saved(named_tenant: str | None, make: Callable[[Tenant], Banner]) -> Json:
+def save_banner(named_tenant: str | None, make: Callable[[Tenant], Banner]) -> Json:
+    """Check and store what `make` makes; it is made again where others change the configuration meanwhile. Raises
+    ApiError."""
+
     def attempt(version: int) -> Json:
         tenant = tenant_of_call(named_tenant)
         banner = make(tenant)
         slot = find_slot(tenant.id, banner.slot)
         check_banner(tenant, slot, banner, banners_of(tenant.id, slot.id).values())
-        context().store.put_banner(tenant.id, banner, expected_version=version)
+        changes.put_banner(tenant.id, banner, expected_version=version)
         return _shown(tenant, banner)
 
     return change(attempt)

@@ -2,6 +2,7 @@
 
 from bandit.model import ApiKey, Role
 from serving.keys import new_key
+from web import changes
 from web.admin import Json, change, show
 from web.auth import caller, requires, tenant_of_call
 from web.context import context
@@ -33,7 +34,7 @@ def create_key(query: OfTenant, body: NewKey) -> tuple[Json, int, dict[str, str]
             message = "an operator key belongs to no tenant, every other key to the one in ?tenant="
             raise ApiError(400, "bad_value", message, "role")
         key, text = new_key(tenant, body.role, context().now(), body.name)
-        context().store.put_key(key, expected_version=version)
+        changes.put_key(key, expected_version=version)
         return key, text
 
     key, text = change(attempt)
@@ -54,7 +55,7 @@ def remove_key(path: KeyPath, query: OfTenant) -> tuple[str, int]:
     key = _find(path.key, query.tenant)
     if key.role == Role.OPERATOR and _operators() == 1:
         raise ApiError(409, "last_operator", "this is the last operator key; make another one first", "key")
-    context().store.delete_key(key.id)
+    changes.delete_key(key)
     return "", 204
 
 

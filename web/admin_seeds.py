@@ -10,6 +10,7 @@ from pathlib import Path
 from flask_openapi3.models import RawModel
 
 from bandit.model import Role, Seed
+from web import changes
 from web.admin import Json, find_slot
 from web.auth import requires, tenant_of_call
 from web.context import context
@@ -55,6 +56,8 @@ def start_seeding(path: SlotPath, query: SeedOptions, raw: History) -> tuple[Jso
     except TooManyJobs:
         message = "the tenant's earlier jobs have not ended yet; wait for one of them"
         raise ApiError(429, "too_many_jobs", message, headers=(("Retry-After", "10"),)) from None
+    if not query.dry_run:
+        changes.note(tenant.id, "started", f"seeding of {path.slot}", " ".join([f"job {job}", *options[2:]]))
     url = f"/admin/jobs/{job}"
     return {"job": job, "url": url}, 202, {"Location": url}
 
@@ -65,7 +68,7 @@ def remove_seeds(path: SeedPath, query: OfTenant) -> tuple[str, int]:
     """Take the evidence of one seed back."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
-    if not context().store.delete_seeds(tenant.id, path.slot, path.seed):
+    if not changes.delete_seeds(tenant.id, path.slot, path.seed):
         raise ApiError(404, "unknown", f"there is no seed {path.seed} in slot {path.slot}", "seed")
     return "", 204
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bandit.model import Role, Slot, Tenant
+from web import changes
 from web.admin import Json, banners_of, change, exists_already, find_slot, id_was_used, show, values
 from web.admin_rules import check_slot_in_use
 from web.auth import requires, tenant_of_call
@@ -32,7 +33,7 @@ def create_slot(query: OfTenant, body: SlotFull) -> tuple[Json, int, dict[str, s
         _check_id_is_free(tenant.id, body.id)
         return Slot(id=body.id, **values(body))
 
-    return _saved(query.tenant, make), 201, {"Location": f"/admin/slots/{body.id}"}
+    return save_slot(query.tenant, make), 201, {"Location": f"/admin/slots/{body.id}"}
 
 
 @slots.get("/slots/<slot>", responses={200: SlotFull})
@@ -48,7 +49,7 @@ def show_slot(path: SlotPath, query: OfTenant) -> Json:
 def replace_slot(path: SlotPath, query: OfTenant, body: SlotBody) -> Json:
     """Replace all of a slot's settings; its banners stay."""
     changes = values(body, path.slot)
-    return _saved(query.tenant, lambda tenant: Slot(id=find_slot(tenant.id, path.slot).id, **changes))
+    return save_slot(query.tenant, lambda tenant: Slot(id=find_slot(tenant.id, path.slot).id, **changes))
 
 
 @slots.patch("/slots/<slot>", responses={200: SlotFull, **CHANGE_REFUSED})
@@ -56,7 +57,7 @@ def replace_slot(path: SlotPath, query: OfTenant, body: SlotBody) -> Json:
 def change_slot(path: SlotPath, query: OfTenant, body: SlotPatch) -> Json:
     """Change the settings given, keep the others."""
     changes = values(body, path.slot, given_only=True)
-    return _saved(query.tenant, lambda tenant: replace(find_slot(tenant.id, path.slot), **changes))
+    return save_slot(query.tenant, lambda tenant: replace(find_slot(tenant.id, path.slot), **changes))
 
 
 @slots.delete("/slots/<slot>", responses={204: None})
@@ -65,7 +66,7 @@ def remove_slot(path: SlotPath, query: OfTenant) -> tuple[str, int]:
     """Remove a slot with its banners and seeds; what was counted stays, so its id is not free again."""
     tenant = tenant_of_call(query.tenant)
     find_slot(tenant.id, path.slot)
-    context().store.delete_slot(tenant.id, path.slot)
+    changes.delete_slot(tenant.id, path.slot)
     return "", 204
 
 
@@ -76,12 +77,15 @@ def _check_id_is_free(tenant: str, slot: str) -> None:
         raise id_was_used("slot", slot)
 
 
-def _saved(named_tenant: str | None, make: Callable[[Tenant], Slot]) -> Json:
+def save_slot(named_tenant: str | None, make: Callable[[Tenant], Slot]) -> Json:
+    """Check and store what `make` makes; it is made again where others change the configuration meanwhile. Raises
+    ApiError."""
+
     def attempt(version: int) -> Json:
         tenant = tenant_of_call(named_tenant)
         slot = make(tenant)
         check_slot_in_use(tenant, slot, banners_of(tenant.id, slot.id))
-        context().store.put_slot(tenant.id, slot, expected_version=version)
+        changes.put_slot(tenant.id, slot, expected_version=version)
         return show(slot, tenant.time_zone)
 
     return change(attempt)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from bandit.model import Role, Tenant
+from web import changes
 from web.admin import Json, change, exists_already, id_was_used, show, values
 from web.admin_rules import check_tenant
 from web.auth import requires, tenant_of_call
@@ -58,7 +59,7 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Json:
 @requires(Role.OPERATOR)
 def remove_tenant(path: TenantPath) -> tuple[str, int]:
     """Remove a tenant with its keys, slots, banners and seeds; what was counted stays, so its id is not free again."""
-    context().store.delete_tenant(_named(path.tenant).id)
+    changes.delete_tenant(_named(path.tenant).id)
     return "", 204
 
 
@@ -78,7 +79,7 @@ def _saved(make: Callable[[], Tenant]) -> Json:
     def attempt(version: int) -> Json:
         tenant = make()
         check_tenant(tenant, context().current())
-        context().store.put_tenant(tenant.id, tenant, expected_version=version)
+        changes.put_tenant(tenant.id, tenant, expected_version=version)
         return _shown(tenant)
 
     return change(attempt)

@@ -13,6 +13,9 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.routing import PathConverter
 
 from bandit.model import Configuration
+from serving.daily_counts import DailyCounts
+from serving.keyring import session_key
+from serving.standings import Standings
 from storage.base import Store
 from web.admin_banners import banners
 from web.admin_keys import keys
@@ -20,7 +23,8 @@ from web.admin_seeds import seeds
 from web.admin_slots import slots
 from web.admin_tenants import tenants
 from web.auth import admit, check_declarations, requires
-from web.context import EXTENSION, Context, CurrentConfiguration
+from web.context import EXTENSION, Context, CurrentConfiguration, Insight
+from web.dashboard_pages import dashboard
 from web.docs import docs
 from web.door import METHODS, Door
 from web.evidence_reports import evidence
@@ -34,6 +38,7 @@ from web.openapi import SECURITY_SCHEMES, describe
 from web.refusals import answer_errors, refuse_invalid
 from web.reports import reports
 from web.schemas import ErrorAnswer
+from web.sessions import keep_sessions
 
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 HOT_CALL = "hot_call"
@@ -92,18 +97,34 @@ def build(
     media_directory: Path,
     jobs_directory: Path,
     now: Callable[[], datetime],
+    insight: Insight,
+    secure_cookies: bool = False,
 ) -> BannerApplication:
     """The application of one worker.
 
     `configuration` is the snapshot's: it needs no store, and raises StoreUnavailable while there is none. `ready` says
     whether this process may be sent requests, one word for its state, and details. `metrics` is Prometheus text.
+    `secure_cookies`: browsers reach the service by https only.
     """
     app = BannerApplication(door)
     current = CurrentConfiguration(store)
-    jobs = Jobs(jobs_directory)
-    app.extensions[EXTENSION] = Context(store, configuration, current, ready, metrics, media_directory, jobs, now)
+    app.extensions[EXTENSION] = Context(
+        store=store,
+        configuration=configuration,
+        current=current,
+        ready=ready,
+        metrics=metrics,
+        media_directory=media_directory,
+        jobs=Jobs(jobs_directory),
+        now=now,
+        insight=insight,
+        daily_counts=DailyCounts(store),
+        standings=Standings(store),
+    )
     for calls in (tenants, keys, slots, banners, seeds, reports, evidence, media, health, docs):
         app.register_api(calls)
+    app.register_blueprint(dashboard)
+    keep_sessions(app, session_key(insight.keyring), secure_cookies=secure_cookies)
     _add_hot_calls(app)
     answer_errors(app)
     app.before_request(admit)

@@ -1,6 +1,6 @@
 """Who calls, and for which tenant. Every route declares the role it needs; one check before each request asks it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -8,6 +8,7 @@ from flask import Flask, current_app, g, request
 
 from bandit.model import ApiKey, Role, Tenant
 from serving.keys import find_key
+from web import sessions
 from web.context import context
 from web.errors import ApiError
 from web.guarded_request import BODY_BYTES
@@ -27,13 +28,15 @@ class Requirement:
 
     access: Access
     body_bytes: int
+    by_session: bool
+    """A page of the dashboard: its key is the one somebody signed in with, not one in a header."""
 
 
-def requires(access: Access, *, body_bytes: int = BODY_BYTES) -> Callable[[_View], _View]:
-    """Declare the least role that may call the view, and the largest body it takes."""
+def requires(access: Access, *, body_bytes: int = BODY_BYTES, by_session: bool = False) -> Callable[[_View], _View]:
+    """Declare the least role that may call the view, the largest body it takes, and where its key comes from."""
 
     def declare(view: _View) -> _View:
-        view.requirement = Requirement(access, body_bytes)  # type: ignore[attr-defined]
+        view.requirement = Requirement(access, body_bytes, by_session)  # type: ignore[attr-defined]
         return view
 
     return declare
@@ -58,9 +61,14 @@ def admit() -> None:
     requirement = requirement_of(current_app, request.endpoint)
     assert requirement is not None, "check_declarations ran at start"
     request.body_bytes = requirement.body_bytes  # type: ignore[attr-defined]
+    if requirement.by_session:
+        request.max_content_length = requirement.body_bytes
+    if requirement.access != "public":
+        g.key = _key_for(requirement.access, by_session=requirement.by_session)
+    if requirement.by_session:
+        sessions.check_form()
     if requirement.access == "public":
         return
-    g.key = _key_with(requirement.access)
     for name, values in request.args.lists():
         if len(values) > 1:
             raise ApiError(400, "repeated", "a parameter may be given once", name[:100])
@@ -91,12 +99,18 @@ def tenant_of_call(named: str | None) -> Tenant:
     return found
 
 
-def _key_with(access: Role) -> ApiKey:
-    key = find_key(_bearer(request.headers.get("Authorization", "")), context().configuration().keys)
-    if key is None:
-        raise _unauthorised("the key is not known; send one as `Authorization: Bearer bk_...`")
+def _key_for(access: Role, *, by_session: bool) -> ApiKey:
+    keys = context().configuration().keys
+    key = sessions.signed_in(keys) if by_session else _sent(keys)
     if key.role not in _ALLOWED[access]:
         raise ApiError(403, "role", f"this takes a key of role {access}, not {key.role}", "key")
+    return key
+
+
+def _sent(keys: Mapping[str, ApiKey]) -> ApiKey:
+    key = find_key(_bearer(request.headers.get("Authorization", "")), keys)
+    if key is None:
+        raise _unauthorised("the key is not known; send one as `Authorization: Bearer bk_...`")
     return key
 
 

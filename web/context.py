@@ -4,15 +4,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import current_app
 
 from bandit.model import Configuration
+from serving.daily_counts import DailyCounts
+from serving.explain import Explainer
+from serving.keyring import Keyring
+from serving.snapshot import Snapshot
+from serving.standings import Standings
 from storage.base import Store
 from web.jobs import Jobs
 
 EXTENSION = "banner_optimiser"
+
+
+class Insight(NamedTuple):
+    """What this process knows and does, for people to look at."""
+
+    snapshot: Snapshot
+    explainer: Explainer
+    keyring: Keyring
+    journal_directory: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,9 @@ class Context:
     media_directory: Path
     jobs: Jobs
     now: Callable[[], datetime]
+    insight: Insight
+    daily_counts: DailyCounts
+    standings: Standings
 
 
 class CurrentConfiguration:

@@ -10,24 +10,32 @@ from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-import orjson
-
 from bandit.model import ApiKey, Kind, Role
-from serving.decide import Ask, Decider, Decision, UnknownName
+from serving.decide import Ask, Decider, Decision, Question, UnknownName
 from serving.explain import Explainer
 from serving.feedback import Feedback
-from serving.keys import KnownKeys
 from serving.snapshot import Snapshot
 from serving.token import NotOurToken, Token
 from storage.journal import JournalRefused
 from web import json_guard
+from web.callers import MAY_ASK, Callers, not_ready, unauthorised
 from web.errors import ApiError
-from web.hot_answer import render
-from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, address, json_response, read_body, refusal
+from web.hot_answer import render, render_page
+from web.hot_messages import JSON, NO_STORE, Headers, Request, Response, json_response, read_body, refusal
 from web.known_calls import KnownCall, KnownCalls
 from web.metrics import Metrics
-from web.origins import Origins
-from web.parameters import BANNER, EVENT, FEEDBACK, OF_VISITORS, event_list, parse_body, parse_query, split_customer
+from web.parameters import (
+    BANNER,
+    EVENT,
+    FEEDBACK,
+    IN_ADDRESS,
+    OF_VISITORS,
+    event_list,
+    parse_body,
+    parse_page,
+    parse_query,
+    split_customer,
+)
 from web.visitors import Visitors, is_prefetch
 
 log = logging.getLogger(__name__)
@@ -36,14 +44,12 @@ METHODS = {
     "/banner": ("GET", "OPTIONS"),
     "/click": ("POST", "OPTIONS"),
     "/view": ("POST", "OPTIONS"),
+    "/page": ("POST", "OPTIONS"),
     "/events": ("POST",),
     "/go": ("GET", "HEAD"),
 }
 RETRY_AFTER_SECONDS = 5
 _WHOLE_PATHS = frozenset(METHODS) - {"/go"}
-# Looking up a member of an enum costs as much as a dictionary in Python 3.11, hence names for those of the hot calls.
-_SERVE = Role.SERVE
-_MAY_ASK = (Role.SERVE, Role.SERVER)
 _MAY_EXPLAIN = (Role.READ, Role.ADMIN)
 _NO_FIELDS: dict[str, str] = {}
 _KINDS = {"click": Kind.CLICKED, "view": Kind.VIEWED, "/click": Kind.CLICKED, "/view": Kind.VIEWED}
@@ -66,15 +72,13 @@ class Door:
 
     def __init__(self, services: Services, *, public_url: str, city_header: str) -> None:
         self._snapshot, self._decider, self._feedback, self._explainer, self._visitors, self._metrics = services
-        self._known_keys = KnownKeys()
+        self._callers = Callers(self._snapshot, public_url=public_url, city_header=city_header)
         self._known_calls = KnownCalls()
-        self._public_url = orjson.dumps(public_url.rstrip("/"))[1:-1]
-        self._city_header = "HTTP_" + city_header.upper().replace("-", "_") if city_header else ""
-        self._origins = Origins(lambda: self._snapshot.configuration)
         calls = {
             "/banner": self._banner,
             "/click": self._one_event,
             "/view": self._one_event,
+            "/page": self._page,
             "/events": self._events,
             "/go": self._go,
         }
@@ -106,8 +110,7 @@ class Door:
         except Exception:
             log.exception("%s %s failed", request.method, call)
             response = refusal(ApiError(500, "internal", "something went wrong here; the log says what"))
-        if "HTTP_ORIGIN" in request.environ:
-            self._origins.allow(request.environ["HTTP_ORIGIN"], response)
+        self._callers.allow_origin(request, response)
         if self._metrics.answered(call, response.status):
             self._metrics.took(call, time.perf_counter() - started)
         return response
@@ -123,7 +126,7 @@ class Door:
         if known is None:
             return self._new_banner(request, apart)
         key, question, visitor = known
-        self._check_origin(request, key)
+        self._callers.check_origin(request, key)
         if visitor is None:
             visitor = self._visitors.of(request.environ, key, _NO_FIELDS)
         return self._decided(request, self._decider.decide(question, customer or None, visitor))
@@ -131,22 +134,10 @@ class Door:
     def _new_banner(self, request: Request, apart: tuple[str, str] | None) -> Response:
         configuration = self._snapshot.configuration
         fields = parse_query(request.query, BANNER)
-        key = self._key(request, fields.get("key"))
-        if key is None:
-            raise _unauthorised("a key is required: Authorization: Bearer bk_..., or key=bk_... for a serve key")
         explain = fields.get("explain") == "1"
-        allowed = _MAY_EXPLAIN if explain else _MAY_ASK
-        if key.tenant is None or key.role not in allowed:
-            raise ApiError(403, "role", f"this takes a key of role {' or '.join(allowed)}", "key")
-        self._check_origin(request, key)
-        ask = Ask(
-            key.tenant,
-            fields["slot"],
-            fields.get("city") or self._city_from_proxy(request),
-            fields.get("platform"),
-            fields.get("segment"),
-            fields.get("referrer_id"),
-        )
+        allowed = _MAY_EXPLAIN if explain else MAY_ASK
+        key, tenant = self._callers.asking(request, fields.get("key"), allowed)
+        ask = self._ask(request, tenant, fields["slot"], fields)
         try:
             if explain:
                 return json_response(200, self._explainer.explain(ask))
@@ -154,17 +145,25 @@ class Door:
         except UnknownName as error:
             raise ApiError(404, "unknown", str(error), error.field) from None
         visitor = self._visitors.of(request.environ, key, fields)
-        if apart is not None and not self._city_header and fields.keys().isdisjoint(OF_VISITORS):
+        if apart is not None and not self._callers.city_header and fields.keys().isdisjoint(OF_VISITORS):
             call = KnownCall(key, question, None if visitor.in_person else visitor)
             self._known_calls.keep(request.environ, apart[0], configuration, call)
         return self._decided(request, self._decider.decide(question, fields.get("customer_id"), visitor))
 
+    def _ask(self, request: Request, tenant: str, slot: str, fields: Mapping[str, str]) -> Ask:
+        city = fields.get("city") or self._callers.city(request)
+        kind = (fields.get(name) for name in ("platform", "segment", "referrer_id", "banner"))
+        return Ask(tenant, slot, city, *kind)
+
     def _decided(self, request: Request, decision: Decision | None) -> Response:
         if decision is None:
             return Response(204, self._hot_headers(), b"")
+        self._note(decision)
+        return Response(200, self._hot_headers(), render(decision, self._callers.base(request)))
+
+    def _note(self, decision: Decision) -> None:
         if not decision.recorded:
             self._metrics.happened("impression_not_recorded")
-        return Response(200, self._hot_headers(), render(decision, self._base(request)))
 
     def _hot_headers(self) -> Headers:
         headers = [JSON, NO_STORE]
@@ -172,30 +171,32 @@ class Door:
             headers.append(("X-Snapshot-Age", f"{self._snapshot.age_seconds():.0f}"))
         return headers
 
-    def _base(self, request: Request) -> bytes:
-        if self._public_url:
-            return self._public_url
-        environ = request.environ
-        try:
-            return address(environ["wsgi.url_scheme"], environ["HTTP_HOST"])
-        except (KeyError, ValueError):
-            return f"{environ['wsgi.url_scheme']}://{environ['SERVER_NAME']}:{environ['SERVER_PORT']}".encode()
+    # --- POST /page ---
 
-    def _city_from_proxy(self, request: Request) -> str | None:
-        if not self._city_header:
-            return None
-        name = request.environ.get(self._city_header)
-        if name is None:
-            return None
-        # WSGI hands header bytes over as latin-1; a name that no parameter could carry counts as none.
-        city: str = name.encode("latin-1", "replace").decode("utf-8", "replace").strip()
-        return city if BANNER["city"].type.accepts(city) else None
+    def _page(self, request: Request) -> Response:
+        key, tenant = self._callers.asking(request, parse_query(request.query, IN_ADDRESS).get("key"))
+        slots, fields = parse_page(json_guard.parse(read_body(request)))
+        understood = [self._understood(self._ask(request, tenant, slot, fields)) for slot in slots]
+        visitor = self._visitors.of(request.environ, key, fields)
+        questions = [one for one in understood if isinstance(one, Question)]
+        decisions = iter(self._decider.decide_page(questions, fields.get("customer_id"), visitor))
+        results = [next(decisions) if isinstance(one, Question) else one for one in understood]
+        for result in results:
+            if isinstance(result, Decision):
+                self._note(result)
+        return Response(200, self._hot_headers(), render_page(results, self._callers.base(request)))
+
+    def _understood(self, ask: Ask) -> Question | ApiError:
+        try:
+            return self._decider.understand(ask)
+        except UnknownName as error:
+            return ApiError(404, "unknown", str(error), error.field)
 
     # --- POST /click, /view, /events and GET /go ---
 
     def _one_event(self, request: Request) -> Response:
         fields = parse_body(json_guard.parse(read_body(request)), FEEDBACK)
-        self._record(_KINDS[request.path], fields, request, self._key(request))
+        self._record(_KINDS[request.path], fields, request, self._callers.key(request))
         return json_response(202, {"recorded": True})
 
     def _record(self, kind: Kind, fields: Mapping[str, str], request: Request, key: ApiKey | None) -> None:
@@ -217,9 +218,9 @@ class Door:
             raise ApiError(400, "bad_token", "this is not a token that GET /banner gave out", "token") from None
 
     def _events(self, request: Request) -> Response:
-        key = self._key(request)
+        key = self._callers.key(request)
         if key is None:
-            raise _unauthorised("a server key is required: Authorization: Bearer bk_...")
+            raise unauthorised("a server key is required: Authorization: Bearer bk_...")
         if key.role is not Role.SERVER:
             raise ApiError(403, "role", "this takes a key of role server", "key")
         items = event_list(json_guard.parse(read_body(request)))
@@ -248,35 +249,9 @@ class Door:
         banner = self._feedback.landing(token)
         if banner is None:
             if self._snapshot.configuration is None:
-                raise _not_ready()
+                raise not_ready()
             raise ApiError(410, "gone", "this banner is no longer there", "token")
         return Response(302, [NO_STORE, ("Location", banner.landing_url)], b"")
-
-    # --- keys and origins ---
-
-    def _key(self, request: Request, in_query: str | None = None) -> ApiKey | None:
-        """The key of the request; None when it has none. Raises ApiError for one that is not ours."""
-        header = request.environ.get("HTTP_AUTHORIZATION")
-        if header is not None:
-            text = header[7:] if header[:7].lower() == "bearer " else ""
-        elif in_query is not None:
-            text = in_query
-        else:
-            return None
-        configuration = self._snapshot.configuration
-        if configuration is None:
-            raise _not_ready()
-        key = self._known_keys.find(text, configuration.keys)
-        if key is None:
-            raise _unauthorised("this key is not one of ours, or was removed")
-        if header is None and key.role is not Role.SERVE:
-            raise ApiError(403, "role", "only a serve key may stand in the address; send this one as a header", "key")
-        return key
-
-    def _check_origin(self, request: Request, key: ApiKey) -> None:
-        origin = request.environ.get("HTTP_ORIGIN")
-        if origin is not None and key.role is _SERVE and origin != self._base(request).decode():
-            self._origins.check(origin, key)
 
 
 def _call(path: str) -> str:
@@ -291,12 +266,3 @@ def _refuse_method(request: Request) -> Response:
 
 def _options(request: Request) -> Response:
     return Response(204, [NO_STORE, ("Allow", ", ".join(METHODS[_call(request.path)]))], b"")
-
-
-def _not_ready() -> ApiError:
-    wait = (("Retry-After", "1"),)
-    return ApiError(503, "not_ready", "the service is starting and has nothing to serve from yet", headers=wait)
-
-
-def _unauthorised(message: str) -> ApiError:
-    return ApiError(401, "key", message, "key", headers=(("WWW-Authenticate", "Bearer"),))

@@ -77,3 +77,50 @@ class StandingReport(Answer):
         description="With probability 0.95 no banner is better than the likeliest by more; 0.02 is 2 % of its value."
     )
     banners: list[BannerStanding] = Field(description="The likeliest to be best first; paused ones are not among them.")
+
+
+class SampleRatio(Answer):
+    """One banner."""
+
+    banner: str
+    decisions: int = Field(description="It competed in.")
+    drawn: int = Field(description="Of them, those that fell on it.")
+    inverse: float = Field(description="The sum of 1 / propensity over those.")
+    ratio: float = Field(description="Of inverse and decisions; 1 is right.")
+    tolerance: float = Field(description="How far from 1 chance may take it, but for one in 10,000.")
+    alarm: bool
+
+
+class SamplingReport(Report):
+    """Whether banners were drawn as often as the log says."""
+
+    alarm: bool = Field(description="A banner is out of ratio: do not believe what is computed from this log.")
+    rows: list[SampleRatio]
+
+
+class Predicted(Answer):
+    """With its interval."""
+
+    expected: float
+    low: float
+    high: float
+
+
+class Prediction(Answer):
+    """Per trial, and the lift."""
+
+    shown: Predicted = Field(description="Per trial, of what was shown.")
+    learned: Predicted = Field(description="Per trial, of what would have been chosen.")
+    lift: Predicted = Field(description="0.25 is a quarter more.")
+    conclusive: bool = Field(description="The lift's interval lies wholly on one side of 0.")
+
+
+class ShadowReport(Report):
+    """What the learned choice would have earned, from the days in shadow."""
+
+    impressions: int = Field(description="Shown by rule: in shadow, pinned or default.")
+    agreed: float | None = Field(description="The share of choices that would have been the same, were they unrelated.")
+    covered: float = Field(description="The share of choices that fell on what was shown in that city, too.")
+    clicks: Prediction | None = Field(description="null while less than 0.9 is covered.")
+    value: Prediction | None
+    confidence: float

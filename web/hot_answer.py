@@ -1,16 +1,19 @@
-"""A decision as JSON. It is written once a request, so what all answers with a banner share is kept ready."""
+"""Decisions as JSON. It is written once a request, so what all answers with a banner share is kept ready."""
+
+from collections.abc import Iterable
 
 import orjson
 
 from bandit.model import Banner
 from serving.cells import SlotKnowledge
 from serving.decide import Decision
+from web.errors import ApiError
 
 
 def render(decision: Decision, base: bytes) -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    cell, banner, (policy, reason, *_), propensity = choice
+    cell, banner, (policy, reason, *_), propensity, _ = choice
     head, tail = cell.knowledge.rendered.get(banner.id) or _known_parts(cell.knowledge, banner)
     return (
         b'%b%b%b,"city":"%b","policy":"%b","reason":"%b","propensity":%a,'
@@ -29,6 +32,19 @@ def render(decision: Decision, base: bytes) -> bytes:
         b"true" if recorded else b"false",
         served_at.encode(),
     )
+
+
+def render_page(results: Iterable[Decision | ApiError | None], base: bytes) -> bytes:
+    """The answer for a page: what each slot alone would have been answered, with its status."""
+    return b'{"results":[%b]}' % b",".join([_one_of_page(result, base) for result in results])
+
+
+def _one_of_page(result: Decision | ApiError | None, base: bytes) -> bytes:
+    if result is None:
+        return b'{"status":204}'
+    if isinstance(result, ApiError):
+        return orjson.dumps({"status": result.status, **result.body()})
+    return b'{"status":200,' + render(result, base)[1:]
 
 
 def _known_parts(knowledge: SlotKnowledge, banner: Banner) -> tuple[bytes, bytes]:

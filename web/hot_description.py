@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from web.parameters import BANNER, EVENT, FEEDBACK, MAX_EVENTS, Table
+from web.parameters import BANNER, EVENT, FEEDBACK, ID, IN_ADDRESS, MAX_EVENTS, MAX_SLOTS, PAGE, Parameter, Table
 
 TAG = "storefront"
 _TEXT = {"type": "string"}
+_EMPTY = {"type": "string", "maxLength": 0, "format": "empty"}
 _OPTIONAL_TEXT = {"type": ["string", "null"]}
 _SIZE = {"type": ["integer", "null"], "description": "Pixels."}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
@@ -21,9 +22,12 @@ DECISION: dict[str, dict[str, Any]] = {
     "height": _SIZE,
     "token": {**_TEXT, "description": "Proof of this impression; send it back with a view or a click."},
     "click_url": {**_TEXT, "description": "Counts the click, then leads to landing_url."},
-    "propensity": {**_SHARE, "description": "The probability with which this banner was chosen."},
+    "propensity": {
+        **_SHARE,
+        "description": "The probability with which this banner was chosen; in shadow, of the one that would have been.",
+    },
     "policy": {**_TEXT, "enum": ["learned", "holdout", "fixed"]},
-    "reason": {**_TEXT, "enum": ["learned", "holdout", "pinned", "default"]},
+    "reason": {**_TEXT, "enum": ["learned", "holdout", "pinned", "default", "shadow"]},
     "recorded": {"type": "boolean", "description": "False when it was shown and will not count."},
     "served_at": {**_TEXT, "format": "date-time", "description": "In the tenant's time zone."},
 }
@@ -53,6 +57,8 @@ EXPLANATION: dict[str, dict[str, Any]] = {
     "banners": {"type": "array", "items": {"type": "object", "properties": COMPETITOR, "required": list(COMPETITOR)}},
 }
 _RECORDED = {"recorded": {"type": "boolean"}}
+_ERROR = {"type": "object", "description": "Why there is no banner: code, message and field."}
+_PAGE_SUMMARY = "Which banners to show in several slots of one page, none of them twice"
 _RESULT = {
     "status": {"type": "integer", "description": "What the event alone would have been answered."},
     "recorded": {"type": "boolean"},
@@ -68,6 +74,7 @@ def openapi_paths() -> dict[str, Any]:
         "/banner": {"get": _banner()},
         "/click": {"post": _feedback("click", "Report a click", one_event)},
         "/view": {"post": _feedback("view", "Report that the banner was on screen", one_event)},
+        "/page": {"post": _page()},
         "/events": {"post": _events()},
         "/go/{token}": {"get": _go()},
     }
@@ -90,6 +97,26 @@ def _feedback(name: str, summary: str, body: dict[str, Any]) -> dict[str, Any]:
         **_errors(400, 401, 403, 413, 503),
     }
     return {**_operation(name, summary, answers, [], security=[{}, *_KEY]), "requestBody": body}
+
+
+def _page() -> dict[str, Any]:
+    slots = {
+        "type": "array",
+        "minItems": 1,
+        "maxItems": MAX_SLOTS,
+        "items": dict(ID.schema),
+        "description": "The places on the page in their order; one slot may have several.",
+    }
+    fields = _fields(PAGE)
+    body = {**fields, "required": ["slots"], "properties": {"slots": slots, **fields["properties"]}}
+    status = {"type": "integer", "description": "What the slot alone would have been answered: 200, 204 or 404."}
+    result = {"type": "object", "properties": {"status": status, **DECISION, "error": _ERROR}, "required": ["status"]}
+    answers = {
+        "200": _json("One result for each slot, in order.", _object({"results": {"type": "array", "items": result}})),
+        **_errors(400, 401, 403, 413, 503),
+    }
+    operation = _operation("page", _PAGE_SUMMARY, answers, _query(IN_ADDRESS), security=[*_KEY, {}])
+    return {**operation, "requestBody": _body(body)}
 
 
 def _events() -> dict[str, Any]:
@@ -152,9 +179,15 @@ def _fields(table: Table) -> dict[str, Any]:
         "additionalProperties": False,
         "required": [parameter.name for parameter in table.required],
         "properties": {
-            parameter.name: {**parameter.type.schema, "description": parameter.help} for parameter in table.values()
+            parameter.name: {**_in_body(parameter), "description": parameter.help} for parameter in table.values()
         },
     }
+
+
+def _in_body(parameter: Parameter) -> dict[str, Any]:
+    """Empty counts as absent, also where an id has at least a letter."""
+    schema = dict(parameter.type.schema)
+    return schema if parameter.required or "pattern" not in schema else {"anyOf": [schema, _EMPTY]}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import orjson
 from web.errors import ApiError
 
 KIB = 1024
-BODY_LIMITS = {"/click": 16 * KIB, "/view": 16 * KIB, "/events": 512 * KIB}
+BODY_LIMITS = {"/click": 16 * KIB, "/view": 16 * KIB, "/page": 16 * KIB, "/events": 512 * KIB}
 JSON = ("Content-Type", "application/json")
 NO_STORE = ("Cache-Control", "no-store")
 

@@ -12,6 +12,7 @@ from serving.token import MAX_LENGTH
 from web.errors import ApiError
 
 MAX_EVENTS = 500
+MAX_SLOTS = 20
 MAX_KNOWN_PAIRS = 10_000
 _ID = re.compile(ID_PATTERN[1:-1])
 
@@ -79,6 +80,8 @@ USER_AGENT = Parameter("user_agent", _text(512), "The visitor's User-Agent; only
 CLIENT_IP = Parameter("client_ip", ADDRESS, "The visitor's address; only with a server key.")
 TOKEN = Parameter("token", _text(MAX_LENGTH), "The token of the impression.", required=True)
 
+KEY = Parameter("key", _text(128), "A serve key; every other key goes into the Authorization header.")
+
 BANNER = Table(
     Parameter("slot", ID, "The place on the page.", required=True, recurs=True),
     Parameter(
@@ -88,13 +91,18 @@ BANNER = Table(
     Parameter("referrer_id", ID, "Where the visitor came from, as an id of yours.", recurs=True),
     Parameter("platform", ID, "One of the slot's platforms; its first one when absent.", recurs=True),
     Parameter("segment", ID, "One of the tenant's visitor segments.", recurs=True),
+    Parameter("banner", ID, "What you show; only a slot in shadow looks at it, and shows it.", recurs=True),
     USER_AGENT,
     CLIENT_IP,
     Parameter("explain", FLAG, "1 with a read key: show how the choice is made, choose and record nothing."),
-    Parameter("key", _text(128), "A serve key; every other key goes into the Authorization header."),
+    KEY,
 )
 OF_VISITORS = (USER_AGENT.name, CLIENT_IP.name)
 FEEDBACK = Table(TOKEN, USER_AGENT, CLIENT_IP)
+_OF_ONE_SLOT = ("slot", "banner", "explain", "key")
+PAGE = Table(*(parameter for parameter in BANNER.values() if parameter.name not in _OF_ONE_SLOT))
+"""Beside `slots`, which is a list."""
+IN_ADDRESS = Table(KEY)
 EVENT = Table(Parameter("kind", KIND, "What happened.", required=True), *FEEDBACK.values())
 
 
@@ -171,6 +179,19 @@ def event_list(value: object) -> list[object]:
     if len(events) > MAX_EVENTS:
         raise ApiError(400, "bad_value", f"at most {MAX_EVENTS} events at once", "events")
     return events
+
+
+def parse_page(value: object) -> tuple[list[str], dict[str, str]]:
+    """The slots of a page in order, perhaps one of them twice, and the other fields. Raises ApiError (400)."""
+    if not isinstance(value, dict):
+        raise ApiError(400, "bad_json", f"the body must be an object with: slots, {', '.join(PAGE)}")
+    slots = value.get("slots")
+    if not isinstance(slots, list) or not 1 <= len(slots) <= MAX_SLOTS:
+        raise ApiError(400, "bad_value", f"slots must be a list of 1 to {MAX_SLOTS} ids of slots", "slots")
+    for slot in slots:
+        if not (isinstance(slot, str) and ID.accepts(slot)):
+            raise ApiError(400, "bad_value", f"each of slots must be {ID.rule}", "slots")
+    return slots, parse_body({name: field for name, field in value.items() if name != "slots"}, PAGE)
 
 
 def _no_such(name: str, table: Table) -> ApiError:

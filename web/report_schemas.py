@@ -67,6 +67,13 @@ class BannerRow(Row):
 
     banner: str
     p_best: float | None = Field(description="The chance that it is worth the most; null for one that cannot compete.")
+    estimate: float | None = Field(
+        description="Its expected click rate now: of the counts, faded by age, and of what they borrow from the slot's "
+        "other cities (where one is asked for) and banners."
+    )
+    estimate_low: float | None = Field(description="The 95 % interval of that rate.")
+    estimate_high: float | None
+    borrowed_trials: float | None = Field(description="How many more trials it would need to be known as well alone.")
 
 
 class CityRow(Row):

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 from flask import Response
 
 from bandit import reports as measure
+from bandit.beliefs import beliefs
 from bandit.city import index, recognise
 from bandit.model import OTHER, ClickRow, CountRow, Role, Slot, Tenant
-from bandit.reports import Group, ReportRow
+from bandit.reports import Belief, Group, ReportRow
 from bandit.zone import date_to_day, iso
 from web.admin import Json, banners_of, find_slot
 from web.auth import requires, tenant_of_call
@@ -73,13 +74,13 @@ class Scope:
 @reports.get("/banner", responses={200: BannerReport})
 @requires(Role.READ)
 def report_by_banner(query: ReportQuery) -> Json | Response:
-    """By banner, with the chance of each to be the best."""
+    """By banner, with the chance of each to be the best, and its click rate from own and from borrowed evidence."""
     scope = scope_of(query)
     rows = context().store.counts(*scope.place())
-    chances = _p_best(scope, measure.select(rows, city=query.city))
+    known = _beliefs(scope, rows, query.city)
     if query.banner is not None:
-        chances = {banner: chance for banner, chance in chances.items() if banner == query.banner}
-    return _answer(scope, Group.BANNER, _rows(rows, query, Group.BANNER, scope, chances), query)
+        known = {banner: belief for banner, belief in known.items() if banner == query.banner}
+    return _answer(scope, Group.BANNER, _rows(rows, query, Group.BANNER, scope, known), query)
 
 
 @reports.get("/city", responses={200: CityReport})
@@ -169,21 +170,22 @@ def _counted(query: ReportQuery, group: Group) -> Json | Response:
 
 
 def _rows(
-    rows: Sequence[CountRow], query: ReportQuery, group: Group, scope: Scope, chances: Mapping[str, float] | None = None
+    rows: Sequence[CountRow], query: ReportQuery, group: Group, scope: Scope, known: Mapping[str, Belief] | None = None
 ) -> list[ReportRow]:
     chosen = measure.select(rows, banner=query.banner, city=query.city, policy=query.policy)
-    return measure.report(chosen, group, trial=scope.slot.trial, weights=scope.weights(), p_best=chances)
+    return measure.report(chosen, group, trial=scope.slot.trial, weights=scope.weights(), beliefs=known)
 
 
-def _p_best(scope: Scope, rows: Sequence[CountRow]) -> dict[str, float]:
+def _beliefs(scope: Scope, rows: Sequence[CountRow], city: str | None) -> dict[str, Belief]:
     """As of the report's last day, among the banners that are not paused."""
-    return measure.p_best(
+    return beliefs(
         rows,
         trial=scope.slot.trial,
         today=date_to_day(scope.last),
         half_life_days=scope.slot.half_life_days,
         lookback_days=scope.slot.lookback_days,
         weights=scope.weights(competing=True),
+        city=city,
     )
 
 

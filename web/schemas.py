@@ -172,6 +172,9 @@ class SlotBody(Body):
     id: Id | None = Field(None, description="May repeat the id of the path.")
     name: Text = ""
     enabled: bool = True
+    shadow: bool = Field(
+        False, description="Show what the caller says (`banner`), or default_banner, and log what would be chosen."
+    )
     width: Pixels | None = None
     height: Pixels | None = None
     platforms: list[Id] = Field(["web"], min_length=1, max_length=32)

@@ -14,6 +14,8 @@ from serving.snapshot import Snapshot
 from serving.verdict import Judge
 from storage import drain_status
 from storage.journal import Journal, JournalFull, JournalRefused
+from storage.sample_ratio_watch import read_alarms
+from web.context import Insight
 from web.door import Door, Services
 from web.metrics import Metrics
 from web.visitors import Visitors
@@ -45,11 +47,13 @@ class Worker:
         self._journal_directory = journal_directory
         self._stopping = threading.Event()
         decider = Decider(snapshot, journal, keyring, judge, rng=rng, clock=clock)
+        explainer = Explainer(snapshot, decider, clock=clock)
+        self.insight = Insight(snapshot, explainer, keyring, journal_directory)
         services = Services(
             snapshot,
             decider,
             Feedback(snapshot, journal, keyring, judge, clock=clock),
-            Explainer(snapshot, decider, clock=clock),
+            explainer,
             visitors,
             self.metrics,
         )
@@ -102,6 +106,10 @@ class Worker:
             "banner_drain_delivered_total": ("Records the store has taken or refused.", drain.delivered),
             "banner_dead_letters_total": ("Records the store refused for good.", drain.dead_letters),
             "banner_journal_lost_bytes_total": ("Damaged journal bytes that were skipped.", drain.lost_bytes),
+            "banner_sample_ratio_alarms": (
+                "Banners that were not drawn as often as their propensities say; GET /reports/sampling.",
+                len(read_alarms(self._journal_directory)),
+            ),
             "banner_snapshot_age_seconds": ("Since this worker last read the store.", age),
             "banner_evidence_lag_seconds": (
                 "How long the slot in use that waits longest has waited for this worker to read its evidence.",

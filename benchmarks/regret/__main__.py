@@ -86,6 +86,8 @@ def _print(name: str, outcome: Outcome) -> None:
 
 
 def _write(directory: Path, name: str, outcome: Outcome) -> None:
+    if not outcome.rows:
+        return
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -18,7 +18,9 @@ COLOURS = {
     policies.ALONE_LOW.name: "#d17b0f",
     policies.POOLED_LOW.name: "#3a6ea5",
     policies.MABWISER.name: "#8e44ad",
-    **{policy.name: colour for policy, colour in zip(policies.COUNTERS, ("#c0392b", "#7f5539", "#666666"), strict=True)},
+    **{
+        policy.name: colour for policy, colour in zip(policies.COUNTERS, ("#c0392b", "#7f5539", "#666666"), strict=True)
+    },
 }
 POINTS = 60
 

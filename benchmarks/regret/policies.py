@@ -29,19 +29,21 @@ class Policy(NamedTuple):
 
 def stateless(name: str, choose: Choose, *, explores: bool = False) -> Policy:
     """One that knows nothing but the evidence it is given."""
-    return Policy(name, lambda shape, seed: choose, explores)
+    return Policy(name, lambda *_: choose, explores)
 
 
 def hierarchical(gamma: float = CHOICE_GAMMA) -> Choose:
     """Ours. One draw for each visitor instead of 1,000 for each city: the same chances, without their rounding."""
 
     def choose(trials: Array, clicks: Array, cities: Rows, rng: np.random.Generator) -> Rows:
-        return posterior_draws(fit(trials, clicks), cities, rng, cities.size, gamma=gamma).argmax(axis=1)
+        rates = posterior_draws(fit(trials, clicks), cities, rng, cities.size, gamma=gamma)
+        best: Rows = rates.argmax(axis=1)
+        return best
 
     return choose
 
 
-def uniform(trials: Array, clicks: Array, cities: Rows, rng: np.random.Generator) -> Rows:
+def uniform(trials: Array, _: Array, cities: Rows, rng: np.random.Generator) -> Rows:
     """Any banner."""
     return rng.integers(trials.shape[1], size=cities.size)
 
@@ -85,7 +87,8 @@ def newcomers_first(trials: Array, clicks: Array, cities: Rows, rng: np.random.G
 
 
 def _thompson(a: Array, b: Array, cities: Rows, rng: np.random.Generator) -> Rows:
-    return rng.beta(a[cities], b[cities]).argmax(axis=1)
+    best: Rows = rng.beta(a[cities], b[cities]).argmax(axis=1)
+    return best
 
 
 class MabwiserByCity:

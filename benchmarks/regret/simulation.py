@@ -26,7 +26,7 @@ class Terms:
     """Impressions between two looks at the evidence."""
     delay: int = 0
     """Impressions that pass before a click is known; the impression itself is known at once."""
-    a_day: int = 100_000
+    a_day: int = 50_000
     half_life_days: float | None = None
 
 
@@ -47,7 +47,8 @@ class Run:
 
     def curve(self) -> Array:
         """Clicks lost so far, (refreshes,)."""
-        return self.lost.sum(axis=1).cumsum()
+        curve: Array = self.lost.sum(axis=1).cumsum()
+        return curve
 
 
 def simulate(
@@ -103,7 +104,9 @@ class _Evidence:
             self.trials, self.clicks = self.trials * factor, self.clicks * factor
         return day
 
-    def add(self, refresh: int, cities: NDArray[np.intp], banners: NDArray[np.intp], clicked: NDArray[np.bool_]) -> None:
+    def add(
+        self, refresh: int, cities: NDArray[np.intp], banners: NDArray[np.intp], clicked: NDArray[np.bool_]
+    ) -> None:
         """Impressions of this refresh; their clicks become known at the first refresh after the delay."""
         np.add.at(self.trials, (cities, banners), 1)
         due = refresh + 1 + (np.arange(cities.size) + self._terms.delay) // self._terms.refresh

@@ -1,4 +1,4 @@
-"""What is simulated: each study compares policies over the same worlds and holds the outcome against what it must reach."""
+"""What is simulated: each study compares policies in the same worlds and holds the outcome against its target."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bandit.posterior import fit
+from bandit.posterior import SIGMAS, fit
 from benchmarks.regret import policies
 from benchmarks.regret.policies import ALONE, ALONE_LOW, BASELINES, OURS, POOLED_LOW, Policy
 from benchmarks.regret.simulation import Change, Run, Terms, simulate
@@ -21,7 +21,9 @@ Report = Callable[[str], None]
 RATIOS = {0.0: 1.05, 0.15: 0.85, 0.3: 0.65, 0.6: 0.9, 1.0: 1.0}
 """sigma -> the most that our regret may be of that of the best baseline."""
 DELAYS_MINUTES = (1, 10, 60)
-SWAP_DAY, HALF_LIFE_DAYS, SLOW_DAY = 28, 7, 10_000
+SLOW_DAY, BUSY_DAY = 10_000, 50_000
+"""Impressions."""
+SWAP_DAY, HALF_LIFE_DAYS = 28, 7
 NEW_CITY_TRIALS = 200
 LEVEL = 0.9
 
@@ -109,7 +111,7 @@ def _new_city(sigma: float, number: int, seed: int, size: Size, report: Report) 
 def delay(size: Size, report: Report) -> Outcome:
     """Clicks that are known some minutes after their impression."""
     rows, results = [], []
-    terms = Terms(size.impressions)
+    terms = Terms(size.impressions, a_day=BUSY_DAY)
     settings = {f"{minutes} min": minutes * terms.a_day // 1440 for minutes in (0, *DELAYS_MINUTES)}
     for setting, impressions in settings.items():
         later = replace(terms, delay=impressions)
@@ -125,7 +127,7 @@ def swap(size: Size, report: Report) -> Outcome:
     """Best and worst banner change places; and what forgetting costs while nothing changes."""
     days = SWAP_DAY + 2 * HALF_LIFE_DAYS
     terms = Terms(days * SLOW_DAY, a_day=SLOW_DAY, half_life_days=HALF_LIFE_DAYS)
-    shape = Shape(0.3, is_ladder=True)
+    shape = Shape(0.3, is_planted=True)
 
     def change(world: World, day: int) -> World:
         return world.swapped() if day == SWAP_DAY else world
@@ -138,8 +140,10 @@ def swap(size: Size, report: Report) -> Outcome:
         *_rows("swap", "no change", OURS, same),
         *_rows("swap", "no change, no forgetting", OURS, for_ever),
     ]
-    half_lives = [_days_until_ahead(run, draw_world(shape, _world_rng(seed, 200))) / HALF_LIFE_DAYS
-                  for seed, run in enumerate(swapped)]
+    half_lives = [
+        _days_until_ahead(run, draw_world(shape, _world_rng(seed, 200))) / HALF_LIFE_DAYS
+        for seed, run in enumerate(swapped)
+    ]
     cost = sum(run.regret for run in same) / sum(run.regret for run in for_ever)
     detail = f"median {np.median(half_lives):.2f}; without a change forgetting costs {cost:.2f} times the regret"
     result = Result("half-lives until the new best leads", max(half_lives), 2.0, False, unit="", detail=detail)
@@ -159,14 +163,15 @@ def calibration(size: Size, report: Report) -> Outcome:
     covered: list[bool] = []
     for seed in range(size.seeds):
         report("calibration")
-        covered += _covered(np.random.default_rng([seed, 300]), size.impressions)
+        sigma = SIGMAS[seed * SIGMAS.size // size.seeds]
+        covered += _covered(sigma, np.random.default_rng([seed, 300]), size.impressions)
     share = float(np.mean(covered))
     detail, apart = f"{share:.4f} of {len(covered):,} cells", (0.02 if size.slack == 1 else 0.04)
     return Outcome([], [Result("coverage, off 0.90 by", abs(share - LEVEL), apart, False, unit="", detail=detail)], {})
 
 
-def _covered(rng: np.random.Generator, impressions: int) -> list[bool]:
-    m0, sigma = 0.02, float(np.exp(rng.uniform(np.log(0.05), np.log(1.0))))
+def _covered(sigma: float, rng: np.random.Generator, impressions: int) -> list[bool]:
+    m0 = 0.02
     traffic = draw_world(Shape(0.0), rng).traffic
     kappa = 1 / (sigma**2 * m0 * (1 - m0))
     mu = np.clip(rng.beta(1, (1 - m0) / m0, size=10), 1e-6, None)

@@ -24,8 +24,8 @@ class Shape(NamedTuple):
     """How far cities differ in all banners alike."""
     specialists: int = 0
     """Banners that are poor everywhere and three times the best in one city."""
-    is_ladder: bool = False
-    """Banners from 1 % to 4 % in even steps, instead of drawn ones: best and worst are far apart in every run."""
+    is_planted: bool = False
+    """One banner of 4 %, the others from 1 % to 2.5 %, instead of drawn ones: which is best is clear in every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ def draw_world(shape: Shape, rng: np.random.Generator) -> World:
     """A world of this kind."""
     size = (shape.cities, shape.banners)
     typical = _log_odds(np.array(TYPICAL_RATE)) + BANNER_SPREAD * rng.standard_normal(shape.banners)
-    ladder = _log_odds(np.linspace(0.01, 0.04, shape.banners))
-    log_odds = (ladder if shape.is_ladder else typical) + shape.sigma * rng.standard_normal(size)
+    planted = _log_odds(np.append(np.linspace(0.01, 0.025, shape.banners - 1), 0.04))
+    log_odds = (planted if shape.is_planted else typical) + shape.sigma * rng.standard_normal(size)
     if shape.city_effect:
         log_odds += shape.city_effect * rng.standard_normal((shape.cities, 1))
     rates = _rates(log_odds)

@@ -7,7 +7,19 @@ from fastavro import schemaless_reader, schemaless_writer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bandit.event import BannerEvent, Increments, UndecodableEvent, decode, encode, increments, schema
+from bandit.event import (
+    MAX_SHARD,
+    OLDER_SCHEMAS,
+    SCHEMA_PATH,
+    BannerEvent,
+    Increments,
+    UndecodableEvent,
+    _decode_usual,
+    decode,
+    encode,
+    increments,
+    schema,
+)
 from bandit.model import Kind, Policy, Verdict
 
 names = st.text(max_size=40)
@@ -32,6 +44,7 @@ events = st.builds(
     referrer=st.none() | names,
     platform=names,
     would_be_banner=st.none() | names,
+    eligible=st.none() | st.text(max_size=300),
     unrecognised_city=st.none() | names,
     shard=st.integers(0, 65_535),
     journal=longs,
@@ -103,17 +116,53 @@ def test_a_rejected_event_adds_nothing(kind: Kind, verdict: Verdict) -> None:
     assert increments(_event(kind, verdict), first_view=True, first_click=True) == (0, 0, 0)
 
 
+SCHEMAS = (SCHEMA_PATH.name, *OLDER_SCHEMAS)
+
+
+def read_by(name: str, payload: bytes) -> BannerEvent | None:
+    stream = BytesIO(payload)
+    try:
+        fields = schemaless_reader(stream, schema(name), schema())
+    except Exception:
+        return None
+    event = BannerEvent(**fields)  # type: ignore[arg-type]
+    is_one = stream.tell() == len(payload) and (name == SCHEMA_PATH.name or event.journal > MAX_SHARD)
+    return event if is_one else None
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (
+            "000006379da05b600000000000000000010873686f7008686f6d650850756e650873616c6500bcbc028080db85b4e79b068080db85b4"
+            "e79b06000000000000e03f0e6c6561726e6564000210313233343536373802086d61696c0677656200021041746c616e7469730090deb3d68ad199a22206",
+            {"customer": b"12345678", "referrer": "mail", "unrecognised_city": "Atlantis", "sequence": 3},
+        ),
+        (
+            "000006379da05b600000000000000000020873686f7008686f6d650850756e650873616c6500bcbc028080db85b4e79b068080db85b4"
+            "e79b06000000000000e03f0e6c6561726e65640000000677656202046232000692deb3d68ad199a22202",
+            {"would_be_banner": "b2", "shard": 3, "sequence": 1},
+        ),
+    ],
+)
+def test_what_the_first_release_wrote_is_read(written: str, expected: dict[str, object]) -> None:
+    event = decode(bytes.fromhex(written))
+    assert event.eligible is None and event.journal > MAX_SHARD
+    assert {name: getattr(event, name) for name in expected} == expected
+    assert (event.city, event.banner, event.propensity, event.platform) == ("Pune", "sale", 0.5, "web")
+
+
+def test_many_eligible_banners_are_read_without_the_general_decoder() -> None:
+    event = _event(Kind.SERVED)._replace(eligible=" ".join(f"banner-{number}" for number in range(80)))
+    assert _decode_usual(encode(event)) == event
+
+
 @given(events, st.data())
 def test_changed_bytes_mean_to_us_what_they_mean_to_fastavro(event: BannerEvent, data: st.DataObject) -> None:
     payload = bytearray(encode(event))
     for _ in range(data.draw(st.integers(1, 3))):
         payload[data.draw(st.integers(0, len(payload) - 1))] = data.draw(st.integers(0, 255))
-    stream = BytesIO(bytes(payload))
-    try:
-        fields = schemaless_reader(stream, schema(), None)
-        expected = BannerEvent(**fields) if stream.tell() == len(payload) else None  # type: ignore[arg-type]
-    except Exception:
-        expected = None
+    expected = next((found for name in SCHEMAS if (found := read_by(name, bytes(payload)))), None)
     try:
         found = decode(bytes(payload))
     except UndecodableEvent:

@@ -7,10 +7,10 @@ import pytest
 from bandit.model import CountRow, ReferrerRow, Trial
 from bandit.posterior import fit
 from bandit.reports import (
+    Belief,
     Group,
     click_rate_interval,
     columns,
-    p_best,
     record,
     report,
     select,
@@ -18,6 +18,7 @@ from bandit.reports import (
 from bandit.shares import apply
 from bandit.thompson import probabilities
 
+BELIEF = Belief(0.9, 0.03, 0.02, 0.04, 500.0)
 Z = 1.959963984540054
 DAY = 20_000  # 2024-10-04
 
@@ -91,14 +92,14 @@ def test_clicks_counted_before_their_impressions_do_not_show() -> None:
 
 
 def test_a_banner_without_trials_has_no_click_rate_and_an_open_interval() -> None:
-    (row,) = report([], Group.BANNER, trial=Trial.SERVED, p_best={"sale": 1.0})
-    assert row == ("sale", 0, 0, 0, 0, None, 0.0, 1.0, None, 0.0, None, 1.0)
+    (row,) = report([], Group.BANNER, trial=Trial.SERVED, beliefs={"sale": BELIEF})
+    assert row == ("sale", 0, 0, 0, 0, None, 0.0, 1.0, None, 0.0, None, *BELIEF)
     assert report([], Group.CITY, trial=Trial.SERVED) == []
 
 
-def test_only_a_report_by_banner_has_the_chance_of_being_best() -> None:
+def test_only_a_report_by_banner_says_what_is_believed_of_each() -> None:
     assert columns(Group.BANNER)[0] == "banner"
-    assert columns(Group.BANNER)[-1] == "p_best"
+    assert columns(Group.BANNER)[-5:] == Belief._fields
     assert columns(Group.DAY) == (
         "day", "served", "viewed", "clicks", "trials", "ctr", "ctr_low", "ctr_high", "share", "value",
         "value_per_trial",
@@ -106,8 +107,7 @@ def test_only_a_report_by_banner_has_the_chance_of_being_best() -> None:
 
 
 def test_a_record_carries_its_columns_and_survives_json() -> None:
-    best = {"sale": 0.9}
-    rows = report(ROWS, Group.BANNER, trial=Trial.SERVED, p_best=best)
+    rows = report(ROWS, Group.BANNER, trial=Trial.SERVED, beliefs={"sale": BELIEF})
     records = [record(Group.BANNER, row) for row in rows]
     assert json.loads(json.dumps(records)) == records
     assert [(each["banner"], each["p_best"]) for each in records] == [("sale", 0.9), ("new", None)]
@@ -126,43 +126,6 @@ def test_intervals_stay_within_nothing_and_everything() -> None:
     assert click_rate_interval(0, 10) == pytest.approx((0.0, 0.27753), abs=1e-5)
     assert click_rate_interval(10, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
     assert click_rate_interval(0, 0) == (0.0, 1.0)
-
-
-def chances(rows: list[CountRow], **changes: object) -> dict[str, float]:
-    arguments = {"today": DAY, "half_life_days": None, "lookback_days": 90, "weights": {"sale": 1.0, "new": 1.0}}
-    return p_best(rows, trial=Trial.SERVED, **(arguments | changes))  # type: ignore[arg-type]
-
-
-def test_the_chance_of_being_best_follows_the_posterior() -> None:
-    best = chances(ROWS)
-    posterior = fit([[1500, 500]], [[40, 10]])
-    expected = probabilities(posterior, 0, np.random.default_rng(1), draws=100_000, gamma=1.0)
-    # Five standard deviations of the difference: fails by chance once in a million seeds.
-    assert best["sale"] == pytest.approx(expected[0], abs=5 * 0.5 * sqrt(1 / 10_000 + 1 / 100_000))
-    assert sum(best.values()) == pytest.approx(1)
-
-
-def test_the_same_counts_always_give_the_same_chance_of_being_best() -> None:
-    assert chances(ROWS) == chances(ROWS)
-
-
-def test_the_chance_of_being_best_counts_what_a_click_is_worth() -> None:
-    rows = [counts("learned", 2000, 60), counts("learned", 2000, 60, banner="new")]
-    assert chances(rows, weights={"sale": 1.0, "new": 2.0})["new"] > 0.99
-
-
-def test_the_chance_of_being_best_fades_with_the_evidence() -> None:
-    rows = [counts("learned", 2000, 100, day=DAY - 80), counts("learned", 2000, 20, banner="new", day=DAY - 80)]
-    assert chances(rows)["sale"] > 0.99
-    assert 0.5 < chances(rows, half_life_days=10.0)["sale"] < 0.8
-    # Three standard deviations; the seed is fixed.
-    assert chances(rows, lookback_days=30)["sale"] == pytest.approx(0.5, abs=0.015)
-
-
-def test_banners_that_no_longer_compete_have_no_chance_of_being_best() -> None:
-    rows = [*ROWS, counts("learned", 1000, 900, banner="deleted")]
-    assert set(chances(rows)) == {"sale", "new"}
-    assert chances(rows, weights={}) == {}
 
 
 def learn(cities: int, impressions: int, rates: np.ndarray, rng: np.random.Generator) -> list[CountRow]:

@@ -82,5 +82,5 @@ def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
     listed = dict(line.split(maxsplit=2)[1:] for line in answer.stdout.splitlines())
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(listed) == targets - {"environment", "environment-dev"}
+    assert set(listed) == {target for target in targets if not target.startswith("environment")}
     assert all(len(text) > 10 for text in listed.values())

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from services.kafka import Kafka
-from storage.cassandra_session import CassandraOptions
+from storage.cassandra_session import CassandraOptions, CassandraSession
 from tests import services_fixtures
 from tests.counting.group import Place
+from tests.services_fixtures import empty
 
 MakePlace = Callable[..., Place]
 keyspace = services_fixtures.keyspace
@@ -16,13 +17,14 @@ keyspace = services_fixtures.keyspace
 
 @pytest.fixture
 def place(tmp_path: Path, kafka: Kafka, keyspace: CassandraOptions) -> Iterator[MakePlace]:
-    """`place(partitions=4)` makes a topic and an epoch; its consumers end with the test."""
+    """`place(partitions=4)`, once in a test: a topic and an epoch in empty tables; its consumers end with the test."""
     made: list[Place] = []
 
     def make(*, partitions: int = 4) -> Place:
-        directory = tmp_path / f"place-{len(made)}"
-        directory.mkdir()
-        made.append(Place(directory, kafka, keyspace, partitions=partitions))
+        session = CassandraSession(keyspace)
+        empty(session)
+        session.close()
+        made.append(Place(tmp_path, kafka, keyspace, partitions=partitions))
         return made[-1]
 
     yield make

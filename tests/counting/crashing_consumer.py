@@ -13,7 +13,7 @@ from typing import NoReturn
 from bandit.counting import Counting
 from bandit.counting_store import Claim, CountWrite, NameWrite, ProgressWrite
 from bandit.event import BannerEvent
-from kafka_ingest import consumer
+from kafka_ingest import consumer, consuming
 from storage.cassandra_counting import OWNER, CassandraCounting
 from storage.cassandra_session import COUNTING
 
@@ -81,7 +81,7 @@ class ProgressFirst(Counting):
 
 if __name__ == "__main__":
     broken = os.environ["BROKEN"]
-    vars(consumer)["CassandraCounting"] = SeenMarks if broken == SEEN_MARKS else CrashingStore
+    vars(consuming)["CassandraCounting"] = SeenMarks if broken == SEEN_MARKS else CrashingStore
     if broken == PROGRESS_FIRST:
-        vars(consumer)["Counting"] = ProgressFirst
+        vars(consuming)["Counting"] = ProgressFirst
     sys.exit(consumer.main())

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from kafka_ingest.client import KafkaOptions
+from kafka_ingest.epoch_making import create, publish
 from kafka_ingest.epoch_topic import read_topic
-from kafka_ingest.epochs import create, publish
 from services.kafka import Kafka
 from settings import ROOT
 from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
@@ -132,6 +132,11 @@ class Consumer:
     @property
     def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         if self._process is not None and self.is_running:

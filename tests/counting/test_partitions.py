@@ -2,7 +2,7 @@
 
 import random
 
-from kafka_ingest.epochs import publish
+from kafka_ingest.epoch_making import publish
 from storage.cassandra_epochs import active_epoch
 from tests.counting.conftest import MakePlace
 from tests.counting.counted import complaints
@@ -21,6 +21,7 @@ def test_counts_are_exact_when_partitions_are_doubled_while_visitors_click_again
     one.writer.write(first)
     one.wait_until_counted(len(first) // 4)  # in mid-load
     one.topic.grow(AFTER)
+    one.writer.close()  # it knows the old partitions
     assert publish(one.session, one.kafka, one.epoch.number) == AFTER
     traffic.partitions = AFTER
     again = [*traffic.repeated_clicks(AGAIN), *traffic.copies(AGAIN)]

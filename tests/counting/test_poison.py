@@ -26,7 +26,7 @@ def poison(good: bytes, event: BannerEvent, number: int) -> bytes | None:
         good + b"\0",
         b'{"kind": "served"}',
         good[:5] + b"\x0e" + good[6:],
-        good[:5] + encode(event._replace(shard=event.shard + 1)),
+        good[:5] + encode(event._replace(shard=event.shard + PARTITIONS)),
     )[number % 10]
 
 

@@ -34,6 +34,8 @@ class DrainProcess:
             "STORAGE_BACKEND": "cassandra",
             "KAFKA_BOOTSTRAP": topic.bootstrap,
             "KAFKA_TOPIC": topic.name,
+            "SECRETS_TOKEN_KEYS": f"1:{'0a' * 32}",
+            "SECRETS_CUSTOMER_KEY": "0b" * 32,
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("BANNER_")}
         given = {f"BANNER_{name.upper()}": str(value) for name, value in (ours | settings).items()}

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 from bandit.event import BannerEvent
+from kafka_ingest.registry import FIRST_SHIPPED_ID
 from tests.storage.events import clicked, served, viewed
+
+NEWEST = 3
+"""Of the shipped schemas, the one that events are written with."""
+SHIPPED_ID = FIRST_SHIPPED_ID + NEWEST
 
 _EVERYTHING = served(
     1,
@@ -27,6 +32,6 @@ EVENTS: dict[str, BannerEvent] = {
 
 
 def messages() -> dict[str, bytes]:
-    """By the name of the event."""
+    """By `<number of the shipped schema>/<name of the event>`."""
     lines = Path(__file__).with_name("golden_messages.txt").read_text("ascii").splitlines()
     return {name: bytes.fromhex(text) for name, text in map(str.split, lines)}

@@ -9,7 +9,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from kafka_ingest import dead_letters, topics
+from kafka_ingest import dead_letters, topic_making, topics
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
 from services.kafka import Kafka
@@ -115,14 +115,13 @@ def test_a_replay_writes_each_into_its_partition_again_and_is_remembered(
 
 
 def test_a_message_that_somebody_else_put_into_the_topic_is_told_and_passed_over(
-    setting: Setting, capsys: pytest.CaptureFixture[str]
+    setting: Setting, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     set_aside(setting, [b"one"])
     setting.dead.put(b"stranger")
     assert setting.command("replay") == 0
-    streams = capsys.readouterr()
-    assert streams.out == "1 dead letter handed to their topics\n"
-    assert "no dead letter of ours" in streams.err
+    assert capsys.readouterr().out == "1 dead letter handed to their topics\n"
+    assert "no dead letter of ours" in caplog.text
 
 
 def test_a_message_as_large_as_its_topic_takes_fits_the_dead_letter_topic(setting: Setting) -> None:
@@ -169,8 +168,8 @@ def test_wrong_settings_end_the_commands(setting: Setting, module: object, capsy
 def test_topics_are_made_as_counting_needs_them(setting: Setting, capsys: pytest.CaptureFixture[str]) -> None:
     assert setting.make("--partitions", "3") == 0
     with admin(setting.options.bootstrap) as client:
-        found = topics.configuration(client, setting.events.name)
-    assert {name: found[name] for name in topics.REQUIRED} == topics.REQUIRED
+        found = topic_making.configuration(client, setting.events.name)
+    assert {name: found[name] for name in topic_making.REQUIRED} == topic_making.REQUIRED
     assert len(setting.events.replicas_in_sync()) == 1
     assert setting.make("--partitions", "9") == 0
     assert capsys.readouterr().out.splitlines()[-1] == "all topics are there"

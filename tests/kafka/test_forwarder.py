@@ -9,14 +9,14 @@ from bandit.event import encode
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.delay import DAY_US, LONGEST_DELAY_DAYS
 from kafka_ingest.forwarder import Forwarder
-from kafka_ingest.registry import FIRST_SHIPPED_ID, ShippedSchemas
+from kafka_ingest.registry import ShippedSchemas
 from kafka_ingest.wire import frame
 from services.kafka import Kafka
 from storage.base import Record, StoreUnavailable
+from tests.kafka.golden import SHIPPED_ID
 from tests.kafka.topic import Topic
 from tests.storage.events import DAY, NOON_US, SECOND_US, Log, clicked, random_events, served
 
-SHIPPED_ID = FIRST_SHIPPED_ID + 1
 LIMIT_US = LONGEST_DELAY_DAYS * DAY_US
 
 

@@ -14,11 +14,12 @@ from fastavro import json_writer
 from bandit.event import decode, encode, schema
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
 from kafka_ingest.exchange import Endpoint
-from kafka_ingest.registry import FIRST_SHIPPED_ID, Schemas, ShippedSchemas
+from kafka_ingest.registry import Schemas, ShippedSchemas
 from kafka_ingest.rest_forwarder import RestForwarder, tagged
 from kafka_ingest.wire import event_schema, frame
 from services.kafka import Kafka
 from storage.base import Record, StoreUnavailable
+from tests.kafka.golden import SHIPPED_ID
 from tests.kafka.rest_proxy import ANOTHER, ONE, Kind, Proxy, running
 from tests.kafka.test_forwarder import LIMIT_US
 from tests.kafka.topic import Topic
@@ -26,7 +27,6 @@ from tests.service_process import free_port
 from tests.storage.events import NOON_US, Log, random_events, served
 
 BOTH = pytest.mark.parametrize("kind", [ONE, ANOTHER], ids=["one", "another"])
-SHIPPED_ID = FIRST_SHIPPED_ID + 1
 LOGIN = "Basic " + b64encode(b"banner:secret").decode()
 
 

@@ -14,10 +14,9 @@ from bandit.event import BannerEvent, UndecodableEvent, decode, encode
 from kafka_ingest.registry import FIRST_SHIPPED_ID, SHIPPED_DIRECTORY, ShippedSchemas, UnknownSchema
 from kafka_ingest.wire import Decoder, Malformed, event_schema, frame, subject, unframe
 from storage.base import StoreUnavailable
-from tests.kafka.golden import EVENTS, messages
+from tests.kafka.golden import EVENTS, NEWEST, SHIPPED_ID, messages
 from tests.storage.events import Log, random_events, served
 
-SHIPPED_ID = FIRST_SHIPPED_ID + 1
 EVENT = served(1, journal=7, sequence=1)
 
 
@@ -57,8 +56,13 @@ def written(schema: Any, **values: object) -> bytes:
 
 @pytest.mark.parametrize("name", EVENTS)
 def test_a_message_has_the_very_bytes_it_always_had(name: str) -> None:
-    assert frame(SHIPPED_ID, encode(EVENTS[name])) == messages()[name]
-    assert Decoder(ShippedSchemas()).decode_message(messages()[name]) == EVENTS[name]
+    assert frame(SHIPPED_ID, encode(EVENTS[name])) == messages()[f"{NEWEST}/{name}"]
+
+
+@pytest.mark.parametrize("name", EVENTS)
+@pytest.mark.parametrize("schema", [1, NEWEST])
+def test_a_message_of_any_release_is_read(name: str, schema: int) -> None:
+    assert Decoder(ShippedSchemas()).decode_message(messages()[f"{schema}/{name}"]) == EVENTS[name]
 
 
 def test_the_payload_is_the_journals_unchanged() -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient, NewPartitions
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions
 
 
 class Message(NamedTuple):
@@ -55,6 +55,12 @@ class Topic:
         with admin(self.bootstrap) as client:
             (described,) = client.describe_topics([self.name])
         return {len(partition["isr_nodes"]) for partition in described["partitions"]}
+
+    def configure(self, **configs: str) -> None:
+        """Change its configuration."""
+        changed = {key.replace("_", "."): value for key, value in configs.items()}
+        with admin(self.bootstrap) as client:
+            client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.name, changed)])
 
     def put(self, *values: bytes | None, partition: int = 0, timestamp_ms: int | None = None) -> None:
         """Write messages, and return when they are there."""

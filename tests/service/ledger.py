@@ -80,19 +80,19 @@ def complaints(ledger: Ledger, store: Path, customer_key: bytes) -> list[str]:
         cells, by_referrer = _cells(connection, "policy, city"), _cells(connection, "referrer")
     counted = [event for event in events if event.verdict == Verdict.ACCEPTED]
     for check in (
-        _impressions(ledger, counted, customer_key),
-        _feedback(ledger, counted),
+        impression_complaints(ledger, counted, customer_key),
+        feedback_complaints(ledger, counted),
         _lost_clicks(ledger, clicked),
         _invented_clicks(ledger, clicked),
-        _sums("cell", cells, _expected(counted, lambda event: (event.policy, event.city))),
-        _sums("referrer", by_referrer, _expected(counted, lambda event: (event.referrer or UNKNOWN,))),
+        _sums("cell", cells, expected_cells(counted, lambda event: (event.policy, event.city))),
+        _sums("referrer", by_referrer, expected_cells(counted, lambda event: (event.referrer or UNKNOWN,))),
         _order(cells | by_referrer),
     ):
         found += [complaint for complaint, _ in zip(check, range(MOST_COMPLAINTS), strict=False)]
     return found
 
 
-def _impressions(ledger: Ledger, events: list[BannerEvent], customer_key: bytes) -> Iterator[str]:
+def impression_complaints(ledger: Ledger, events: list[BannerEvent], customer_key: bytes) -> Iterator[str]:
     """Each acknowledged impression once; none that nobody asked for, and none twice."""
     served = Counter(event.impression_id for event in events if event.kind == Kind.SERVED)
     customers = Counter(event.customer for event in events if event.kind == Kind.SERVED)
@@ -104,7 +104,7 @@ def _impressions(ledger: Ledger, events: list[BannerEvent], customer_key: bytes)
     yield from (f"one request counts {times} impressions" for times in customers.values() if times > 1)
 
 
-def _feedback(ledger: Ledger, events: list[BannerEvent]) -> Iterator[str]:
+def feedback_complaints(ledger: Ledger, events: list[BannerEvent]) -> Iterator[str]:
     """Views and clicks are kept at least as often as they were acknowledged, and at most as often as they were sent."""
     kept = Counter((event.kind, event.impression_id) for event in events if event.kind != Kind.SERVED)
     for what in ledger.tried.keys() | ledger.acknowledged.keys() | kept.keys():
@@ -132,7 +132,7 @@ def _cells(connection: sqlite3.Connection, by: str) -> dict[Cell, Totals]:
     return {row[:-3]: row[-3:] for row in rows}
 
 
-def _expected(events: Iterable[BannerEvent], place: Callable[[BannerEvent], Cell]) -> dict[Cell, Totals]:
+def expected_cells(events: Iterable[BannerEvent], place: Callable[[BannerEvent], Cell]) -> dict[Cell, Totals]:
     """What the cells must hold: each impression, its first view and its first click once. A click is a view, too."""
     members: dict[Cell, tuple[set[bytes], set[bytes], set[bytes]]] = defaultdict(lambda: (set(), set(), set()))
     for event in events:

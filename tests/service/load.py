@@ -1,4 +1,4 @@
-"""Visitors of a running service, in a process of their own: `python -m tests.service.load host port key ledger name`.
+"""Visitors of a running service, in a process of their own: `python -m tests.service.load` with arguments of main.
 
 Each keeps a connection, writes down what it tries before it sends it and what was acknowledged before it goes on, and
 never sends an impression twice. They end with SIGTERM, each after its answer.
@@ -35,12 +35,15 @@ REFERRERS = (None, "mail", "search")
 class Visitor:
     """Asks for banners, and views and clicks some of them, now or later, once or several times."""
 
-    def __init__(self, address: tuple[str, int], key: str, pen: Pen, name: str, stop: threading.Event) -> None:
+    def __init__(
+        self, address: tuple[str, int], key: str, pen: Pen, name: str, stop: threading.Event, pause_seconds: float
+    ) -> None:
         self._connection = HTTPConnection(*address, timeout=TIMEOUT_SECONDS)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         self._pen = pen
         self._name = name
         self._stop = stop
+        self._pause_seconds = pause_seconds
         self._rng = random.Random(name)
         self._sent = 0
         self._tokens: list[tuple[str, str]] = []
@@ -52,6 +55,8 @@ class Visitor:
             self._ask()
             if self._tokens and self._rng.random() < 0.5:
                 self._report(*self._tokens.pop(self._rng.randrange(len(self._tokens))))
+            if self._pause_seconds:
+                self._stop.wait(self._pause_seconds)
         self._connection.close()
 
     def _ask(self) -> None:
@@ -115,11 +120,11 @@ def impression_of(token: str) -> str:
 
 
 @contextmanager
-def load(shop: Shop, ledger: Path, *, processes: int = 2) -> Iterator[None]:
-    """Visitors come while this lasts; their ledger is complete when it ends."""
+def load(shop: Shop, ledger: Path, *, processes: int = 2, pause_seconds: float = 0) -> Iterator[None]:
+    """Visitors come while this lasts, each after such a pause; their ledger is complete when it ends."""
     ledger.mkdir()
     service = shop.service
-    arguments = (service.host, str(service.port), shop.keys[Role.SERVER], str(ledger))
+    arguments = (service.host, str(service.port), shop.keys[Role.SERVER], str(ledger), str(pause_seconds))
     command = (sys.executable, "-m", "tests.service.load", *arguments)
     running = [subprocess.Popen((*command, f"p{number}"), cwd=ROOT) for number in range(processes)]
     try:
@@ -132,12 +137,13 @@ def load(shop: Shop, ledger: Path, *, processes: int = 2) -> Iterator[None]:
     assert codes == [0] * processes
 
 
-def main(host: str, port: str, key: str, ledger: str, name: str) -> None:
+def main(host: str, port: str, key: str, ledger: str, pause_seconds: str, name: str) -> None:
     """Let visitors come until SIGTERM."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     names = [f"{name}v{number}" for number in range(VISITORS)]
-    visitors = [Visitor((host, int(port)), key, Pen(Path(ledger) / one), one, stop) for one in names]
+    pause = float(pause_seconds)
+    visitors = [Visitor((host, int(port)), key, Pen(Path(ledger) / one), one, stop, pause) for one in names]
     threads = [threading.Thread(target=visitor.run) for visitor in visitors]
     for thread in threads:
         thread.start()

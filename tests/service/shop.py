@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from bandit.model import Banner, Role, Slot, Tenant
 from serving.keys import new_key
+from storage.base import Store
 from storage.drain_status import backlog_bytes
 from storage.sqlite import SqliteStore
 from tests.http_client import Answer
@@ -22,14 +23,15 @@ MANY = 60
 class Shop:
     """A tenant with two slots of three banners, known to all workers."""
 
-    def __init__(self, service: Service, tenant: str = TENANT) -> None:
+    def __init__(self, service: Service, tenant: str = TENANT, *, store: Store | None = None) -> None:
+        """`store` is the service's, if not the embedded one; it is closed."""
         self.service = service
         self.tenant = tenant
         self.keys: dict[str, str] = {}
-        self._configure(SqliteStore(service.store_path))
+        self._configure(store or SqliteStore(service.store_path))
         service.wait_until(lambda: self.every_worker(self.is_known), "serving the shop")
 
-    def _configure(self, store: SqliteStore) -> None:
+    def _configure(self, store: Store) -> None:
         store.put_tenant(self.tenant, Tenant(self.tenant, cities=dict.fromkeys(CITIES, ())))
         for slot in SLOTS:
             store.put_slot(self.tenant, Slot(slot, half_life_days=None))

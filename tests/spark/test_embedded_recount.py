@@ -44,8 +44,8 @@ def store(settings: Settings) -> SqliteStore:
 
 @pytest.fixture
 def recount(spark: Any, settings: Settings) -> Recount:
-    def one(*, publish: bool = False, exclusions: Exclusions = Exclusions()) -> int:
-        return embedded_recount.recount(settings, exclusions, lambda **_: spark, publish=publish)
+    def one(*, publish: bool = False, exclusions: Exclusions | None = None) -> int:
+        return embedded_recount.recount(settings, exclusions or Exclusions(), lambda **_: spark, publish=publish)
 
     return one
 

@@ -17,6 +17,7 @@ from storage.cassandra_epochs import active_epoch, create_epoch, epochs, publish
 from storage.cassandra_session import CassandraOptions, CassandraSession, OutcomeUnknown
 from storage.documents import dump
 from tests.services_fixtures import empty
+from tests.storage.audit_contract import AuditContract
 from tests.storage.cassandra_sink import CountingSink
 from tests.storage.configured import SLOT, TENANT
 from tests.storage.contract import ReadingContract, StoreContract
@@ -76,6 +77,10 @@ def sink(session: CassandraSession) -> CountingSink:
 
 
 class TestCassandraStore(StoreContract):
+    pass
+
+
+class TestCassandraAudit(AuditContract):
     pass
 
 

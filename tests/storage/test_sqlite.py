@@ -9,6 +9,7 @@ import pytest
 from bandit.event import decode
 from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
+from tests.storage.audit_contract import AuditContract
 from tests.storage.contract import EventSinkContract, ReadingContract, StoreContract
 from tests.storage.events import Log, all_rows, clicked, served, totals
 from tests.storage.sqlite_file import SLOTS, expected, query, stream
@@ -36,6 +37,10 @@ class TestSqliteStore(StoreContract):
 
 
 class TestSqliteReading(ReadingContract):
+    pass
+
+
+class TestSqliteAudit(AuditContract):
     pass
 
 

@@ -11,7 +11,8 @@ from werkzeug.test import Client
 
 from bandit.model import Role, Tenant
 from serving.keys import new_key
-from storage.sqlite import SqliteStore
+from storage.base import Store
+from tests.backends import Backend
 from tests.installation import Installation
 from web.application import BannerApplication, build
 
@@ -31,7 +32,7 @@ class Side:
     """Key texts by role, those of shop where a tenant is needed; `other` is the admin of the other tenant."""
 
     @property
-    def store(self) -> SqliteStore:
+    def store(self) -> Store:
         """What everything is kept in."""
         return self.installation.store
 
@@ -63,9 +64,9 @@ class Side:
         self.installation.close()
 
 
-def make(directory: Path) -> Side:
+def make(directory: Path, backend: Backend) -> Side:
     """Everything real but the time."""
-    installation = Installation(directory)
+    installation = Installation(directory, backend=backend)
     installation.now = NOW
     store = installation.store
     shop = store.configuration().tenants["shop"]
@@ -82,6 +83,7 @@ def make(directory: Path) -> Side:
         media_directory=directory / "media",
         jobs_directory=directory / "jobs",
         now=lambda: NOW,
+        insight=installation.worker.insight,
     )
     return Side(installation, app, {**installation.keys, "other": text})
 

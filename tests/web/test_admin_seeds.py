@@ -17,7 +17,8 @@ DEADLINE_SECONDS = 60
 @pytest.fixture(autouse=True)
 def same_store(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command that runs as a job finds its store as any command does: by the settings."""
-    monkeypatch.setenv("BANNER_DATA_DIRECTORY", str(side.installation.directory))
+    for name, value in side.installation.backend.environment.items():
+        monkeypatch.setenv(name, value)
 
 
 def history() -> bytes:

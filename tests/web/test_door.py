@@ -12,6 +12,7 @@ import pytest
 
 from bandit.model import Banner, Slot, Verdict
 from serving.token import Token, sign, verify
+from tests.backends import Backend, Embedded
 from tests.installation import BROWSER, NOON_IN_INDIA, Installation
 from web.visitors import Visitors
 
@@ -30,8 +31,8 @@ class HotCalls:
     door_first: bool
 
     @pytest.fixture
-    def shop(self, tmp_path: Path) -> Iterator[Installation]:
-        installation = Installation(tmp_path)
+    def shop(self, tmp_path: Path, backend: Backend) -> Iterator[Installation]:
+        installation = Installation(tmp_path, backend=backend)
         installation.app.door_first = self.door_first
         yield installation
         installation.close()
@@ -463,6 +464,11 @@ class TestThroughFlask(HotCalls):
     """As under any other entry."""
 
     door_first = False
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        """One is enough: behind the entry there is the same door."""
+        return Embedded(tmp_path)
 
 
 def test_a_full_journal_refuses_feedback_and_still_serves(tmp_path: Path) -> None:

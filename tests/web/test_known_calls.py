@@ -7,6 +7,7 @@ import pytest
 
 from bandit.model import Tenant
 from serving.keyring import customer_digest
+from tests.backends import Backend
 from tests.installation import CITIES, Installation, Reply
 from web.parameters import split_customer
 
@@ -14,8 +15,8 @@ HOME = "slot=home"
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Installation]:
-    installation = Installation(tmp_path)
+def shop(tmp_path: Path, backend: Backend) -> Iterator[Installation]:
+    installation = Installation(tmp_path, backend=backend)
     yield installation
     installation.close()
 

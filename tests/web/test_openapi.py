@@ -30,8 +30,10 @@ def references(value: Any) -> Iterator[str]:
 
 
 def routes(side: Side) -> set[tuple[str, str]]:
-    hot = {("get", "/banner"), ("post", "/click"), ("post", "/view"), ("post", "/events"), ("get", "/go/{token}")}
-    rules = [rule for rule in side.app.url_map.iter_rules() if rule.endpoint != "hot_call"]
+    posts = {("post", path) for path in ("/click", "/view", "/page", "/events")}
+    hot = {("get", "/banner"), ("get", "/go/{token}"), *posts}
+    others = ("hot_call", "dashboard.")
+    rules = [rule for rule in side.app.url_map.iter_rules() if not rule.endpoint.startswith(others)]
     methods = ((method.lower(), rule.rule) for rule in rules for method in (rule.methods or ()) if method != "HEAD")
     return hot | {(method, re.sub(r"<(\w+)>", r"{\1}", rule)) for method, rule in methods}
 
@@ -118,6 +120,7 @@ def test_the_page_names_each_field_of_a_body_once(side: Side, path: str) -> None
     [
         ("GET", "/banner", [*DECISION, *EXPLANATION, *(f"banners[].{name}" for name in COMPETITOR)]),
         ("POST", "/click", ["recorded"]),
+        ("POST", "/page", ["results", "results[].status", *(f"results[].{name}" for name in DECISION)]),
         ("POST", "/events", ["results", "results[].status", "results[].error"]),
     ],
 )

@@ -66,6 +66,15 @@ def test_counts_by_banner_have_the_chance_to_be_best(measured: Side) -> None:
     assert [row["banner"] for row in only] == ["b2"]
 
 
+def test_counts_by_banner_show_own_evidence_what_is_borrowed_and_the_interval_of_both(measured: Side) -> None:
+    for city, own in (("pune", 2), ("new-delhi", 0)):
+        by_banner = rows(measured, f"/reports/banner?slot=home&to=2026-02-02&city={city}", "banner")
+        assert sum(row["trials"] for row in by_banner.values()) == own
+        for row in by_banner.values():
+            assert 0 <= row["estimate_low"] < row["estimate"] < row["estimate_high"] <= 1
+            assert row["borrowed_trials"] > 0
+
+
 def test_counts_can_be_narrowed(measured: Side) -> None:
     assert set(rows(measured, "/reports/city?slot=home&to=2026-02-02&city=_other", "city")) == {"_other"}
     assert rows(measured, "/reports/policy?slot=home&to=2026-02-02", "policy")["learned"]["served"] == 5

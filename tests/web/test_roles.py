@@ -17,6 +17,7 @@ PUBLIC = {
     "/banner",
     "/click",
     "/view",
+    "/page",
     "/events",
     "/go/<rest:token>",
 }
@@ -24,7 +25,8 @@ OPERATOR_ONLY = {("/admin/tenants", "GET"), ("/admin/tenants", "POST"), ("/admin
 
 
 def routes(side: Side) -> list[tuple[str, str, str]]:
-    rules = side.app.url_map.iter_rules()
+    """Those of the API; test_dashboard_sessions looks at the pages."""
+    rules = [rule for rule in side.app.url_map.iter_rules() if not rule.rule.startswith("/dashboard")]
     return [(rule.rule, method, rule.endpoint) for rule in rules for method in sorted(rule.methods or ())]
 
 
@@ -133,4 +135,4 @@ def test_a_removed_key_is_refused(side: Side) -> None:
 
 def test_the_hot_calls_are_one_view(side: Side) -> None:
     hot = {rule for rule, _, endpoint in routes(side) if endpoint == HOT_CALL}
-    assert hot == {"/banner", "/click", "/view", "/events", "/go/<rest:token>"}
+    assert hot == {"/banner", "/click", "/view", "/page", "/events", "/go/<rest:token>"}

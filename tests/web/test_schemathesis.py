@@ -61,7 +61,7 @@ def drained(side: Side) -> Iterator[Side]:
     """With a drain, so that the process is ready."""
     stop = threading.Event()
     journal = side.installation.directory / "journal"
-    thread = threading.Thread(target=drain, args=(journal, side.store), kwargs={"stop": stop})
+    thread = threading.Thread(target=drain, args=(journal, side.installation.sink), kwargs={"stop": stop})
     thread.start()
     while not is_alive(journal):
         time.sleep(0.001)
@@ -111,9 +111,14 @@ def test_a_storefront_finds_nothing_undeclared(drained: Side) -> None:
         # A batch is taken with its bad events, each of which has a refusal of its own in the answer.
         "operations": [{"include-name": "POST /events", "checks": {"negative_data_rejection": {"enabled": False}}}],
     }
-    found = explore(drained, "server", settings, "^/(banner|click|view|events|go)")
+    found = explore(drained, "server", settings, "^/(banner|click|view|page|events|go)")
     assert found.failures == []
-    assert found.succeeded("GET /banner") and found.succeeded("POST /events") and found.succeeded("POST /click")
+    assert (
+        found.succeeded("GET /banner")
+        and found.succeeded("POST /page")
+        and found.succeeded("POST /events")
+        and found.succeeded("POST /click")
+    )
 
 
 def test_a_reader_finds_nothing_undeclared(drained: Side) -> None:

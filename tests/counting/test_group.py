@@ -1,0 +1,107 @@
+"""What a group of consumers does when its servers go away, when its topic changes, and when it is told to end."""
+
+import random
+import time
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from kafka_ingest.epoch_making import create, publish
+from services.cassandra import Cassandra
+from storage.cassandra_epochs import active_epoch
+from tests.counting.conftest import MakePlace
+from tests.counting.counted import complaints
+from tests.counting.group import Place
+from tests.counting.traffic import Traffic
+from tests.kafka.topic import admin
+from tests.service_process import wait_until
+
+
+def write(one: Place, traffic: Traffic, count: int) -> None:
+    one.writer.write(traffic.events(count))
+
+
+def test_counting_pauses_while_cassandra_is_away_and_nobody_loses_a_place_in_the_group(
+    place: MakePlace, cassandra: Cassandra
+) -> None:
+    one, traffic = place(), Traffic(random.Random(51), 4)
+    consumers = [one.consumer() for _ in range(2)]
+    write(one, traffic, 1_000)
+    one.wait_until_counted(1_000)
+    wait_until(lambda: all(consumer.metric("position") for consumer in consumers), "shared", 120)
+    processes = [consumer.pid for consumer in consumers]
+    cassandra.freeze(0)
+    try:
+        write(one, traffic, 500)
+        wait_until(lambda: all(consumer.metric("failures_total") for consumer in consumers), "waiting", 120)
+    finally:
+        cassandra.thaw(0)
+    one.wait_until_counted(1_500)
+    assert complaints(one.session, one.epoch.number, traffic) == []
+    assert [consumer.pid for consumer in consumers] == processes
+
+
+def test_a_consumer_that_is_told_to_end_stores_what_it_has_and_leaves_at_once(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(52), 4)
+    first, second = one.consumer(), one.consumer()
+    write(one, traffic, 1_000)
+    one.wait_until_counted(1_000)
+    wait_until(lambda: first.metric("position") and second.metric("position"), "shared", 60)
+    write(one, traffic, 1_000)
+    assert first.stop() == 0
+    with admin(one.topic.bootstrap) as client:
+        (group,) = client.describe_groups([f"{one.topic.name}-counting-{one.epoch.number}"]).values()
+    assert [member["group_instance_id"] for member in group["members"]] == [second.name]
+    one.wait_until_counted(2_000)
+    assert complaints(one.session, one.epoch.number, traffic) == []
+
+
+def test_a_topic_made_anew_under_the_same_name_is_refused_with_what_to_run(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(53), 4)
+    write(one, traffic, 100)
+    with admin(one.topic.bootstrap) as client:
+        client.delete_topics([one.topic.name])
+    one.writer.close()
+    wait_until(lambda: can_create(one), "made anew", 60)
+    consumer = one.consumer()
+    assert consumer.wait_for_exit() == 1
+    said = consumer.log_tail()
+    assert "it was deleted and made anew" in said and "kafka_ingest.epochs create" in said
+    assert one.positions() == dict.fromkeys(range(4), 0)
+
+
+def can_create(one: Place) -> bool:
+    try:
+        one.topic.create()
+    except KafkaError:
+        return False
+    return True
+
+
+def test_a_new_epoch_is_counted_beside_the_live_one_and_everybody_goes_over_when_it_is_published(
+    place: MakePlace,
+) -> None:
+    one, traffic = place(), Traffic(random.Random(54), 4)
+    consumer = one.consumer()
+    write(one, traffic, 1_000)
+    one.wait_until_counted(1_000)
+    old, new = one.epoch, create(one.session, one.kafka, one.topic.name, time.time_ns() // 1000)
+    assert (new.number, new.topic_id) == (old.number + 1, old.topic_id)
+    assert publish(one.session, one.kafka, new.number) == 4
+    one.epoch = new
+    write(one, traffic, 500)
+    one.wait_until_counted(1_500)
+    assert complaints(one.session, new.number, traffic) == []
+    active = active_epoch(one.session)
+    assert active is not None and active.number == new.number
+    assert consumer.is_running
+
+
+def test_a_log_that_lost_what_comes_next_is_refused(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(55), 4)
+    write(one, traffic, 200)
+    with admin(one.topic.bootstrap) as client:
+        client.delete_records({TopicPartition(one.topic.name, shard): 10 for shard in range(4)})
+    consumer = one.consumer()
+    assert consumer.wait_for_exit() == 1
+    assert "has been deleted" in consumer.log_tail() and "kafka_ingest.epochs create" in consumer.log_tail()

@@ -1,0 +1,150 @@
+"""The pages of a slot and of a city in it, and the explanation of a token."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bandit.model import Seed, Slot, Tenant
+from serving.token import Token, sign
+from tests.web.browsing import Visitor, words
+from tests.web.flask_side import Side
+
+HOME = "/dashboard/slots/home"
+
+
+@pytest.fixture
+def visited(side: Side) -> Side:
+    """A slot that showed 30 banners in Pune and 10 in Mumbai; every fifth was clicked."""
+    for number in range(40):
+        token = side.installation.banner(city="pune" if number < 30 else "Bombay").json["token"]
+        side.installation.sleep(seconds=1)
+        if number % 5 == 0:
+            side.installation.click(token)
+    side.installation.settle()
+    return side
+
+
+def test_the_table_of_banners_says_what_the_report_says(visited: Side) -> None:
+    rows = {row["banner"]: row for row in Visitor(visited, "read").download(f"{HOME}?csv=banners")}
+    report = visited.get("/reports/banner?slot=home", "read")["rows"]
+    assert set(rows) == {"b1", "b2", "b3"} and len(report) == 3
+    for found in report:
+        row = rows[found["banner"]]
+        assert [row["trials"], row["clicks"]] == [str(found["trials"]), str(found["clicks"])]
+        assert float(row["ctr_low"]) == pytest.approx(found["ctr_low"])
+    assert sum(float(row["share_now"]) for row in rows.values()) == pytest.approx(1)
+    assert sum(float(row["p_best"]) for row in rows.values()) == pytest.approx(1)
+
+
+def test_the_share_is_that_of_the_city_with_most_evidence_or_the_one_asked_for(visited: Side) -> None:
+    visitor = Visitor(visited, "read")
+    assert "Share now, pune" in visitor.read(HOME) and "Share now, mumbai" in visitor.read(f"{HOME}?city=mumbai")
+    asked = visited.installation.call("GET", "/banner?slot=home&city=mumbai&explain=1", key="read").json["banners"]
+    shown = visitor.download(f"{HOME}?city=mumbai&csv=banners")
+    expected = {row["banner"]: row["probability"] for row in asked}
+    assert {row["banner"]: float(row["share_now"]) for row in shown} == pytest.approx(expected)
+
+
+def test_the_charts_are_drawn_with_a_title_each(visited: Side) -> None:
+    page = Visitor(visited, "read").read(HOME)
+    for title in (
+        "Expected click rates in 5 cities",
+        "Click rates in pune",
+        "Share of impressions by day",
+        "CTR by day",
+    ):
+        assert f"<title>{title}" in page, title
+    assert "NaN" not in page and "nan" not in page.replace("finance", "")
+
+
+def test_cities_and_days_can_be_downloaded(visited: Side) -> None:
+    visitor = Visitor(visited, "read")
+    pairs = {(row["city"], row["banner"]): row for row in visitor.download(f"{HOME}?csv=cities")}
+    assert len(pairs) == 5 * 3 and sum(float(row["trials"]) for row in pairs.values()) == pytest.approx(40)
+    (day,) = visitor.download(f"{HOME}?csv=days")
+    assert (day["day"], day["served"], day["clicks"]) == ("2026-02-01", "40", "8")
+
+
+def test_pictures_of_others_are_linked_and_not_loaded(side: Side) -> None:
+    banner = side.store.configuration().banners["shop", "home"]["b1"]
+    side.store.put_banner("shop", replace(banner, image_url="https://cdn.example/a.png?a=1&b=2"))
+    page = Visitor(side, "read").read(HOME)
+    assert '<a href="https://cdn.example/a.png?a=1&amp;b=2" rel="noreferrer">' in page
+    assert page.count("<img") == 2
+
+
+def test_a_paused_and_a_removed_banner_say_so(visited: Side) -> None:
+    banner = visited.store.configuration().banners["shop", "home"]["b1"]
+    visited.store.put_banner("shop", replace(banner, enabled=False))
+    visited.store.delete_banner("shop", "home", "b2")
+    visited.installation.refresh()
+    rows = {row["banner"]: row for row in Visitor(visited, "read").download(f"{HOME}?csv=banners")}
+    assert (rows["b1"]["why_not"], rows["b2"]["why_not"], rows["b3"]["share_now"]) == ("paused", "removed", "1.0")
+
+
+def test_a_slot_without_banners_or_cities_says_what_to_do(side: Side) -> None:
+    side.store.put_tenant("other", Tenant("other"))
+    side.store.put_slot("other", Slot("empty"))
+    visitor = Visitor(side, "other")
+    assert "just made" in words(visitor.open("/dashboard/slots/empty").text)
+    side.installation.refresh()
+    text = words(visitor.read("/dashboard/slots/empty"))
+    assert "no banner yet" in text and "Nothing was shown" in text and "holdout_share" in text
+    assert "no banner yet" in words(visitor.read("/dashboard/slots/empty/cities/_unknown"))
+
+
+def test_unknown_slots_cities_and_days_are_named(side: Side) -> None:
+    visitor = Visitor(side, "read")
+    for path, message in (
+        ("/dashboard/slots/away", "no slot away"),
+        (f"{HOME}?city=atlantis", "no city atlantis"),
+        (f"{HOME}/cities/atlantis", "no city atlantis"),
+    ):
+        answer = visitor.open(path)
+        assert answer.status_code == 404 and message in words(answer.text), path
+
+
+def test_a_city_shows_its_own_and_its_borrowed_evidence(visited: Side) -> None:
+    visited.store.put_seeds("shop", "home", "s", [Seed("s", "mumbai", "b1", 100.0, 5.0)])
+    visited.installation.refresh()
+    visitor = Visitor(visited, "read")
+    rows = {row["banner"]: row for row in visitor.download(f"{HOME}/cities/mumbai?csv=competitors")}
+    assert float(rows["b1"]["trials"]) >= 100 and float(rows["b1"]["borrowed_trials"]) > 0
+    assert float(rows["b1"]["low"]) < float(rows["b1"]["mean"]) < float(rows["b1"]["high"])
+    text = words(visitor.read(f"{HOME}/cities/mumbai"))
+    assert "Borrowed, in trials" in text and "by chance" in text
+    assert "other places" in words(visitor.read(f"{HOME}/cities/_other"))
+
+
+def test_seeds_move_no_claim_of_the_race(side: Side) -> None:
+    side.store.put_seeds("shop", "home", "s", [Seed("s", "pune", "b1", 9e5, 9e4), Seed("s", "pune", "b2", 9e5, 9.0)])
+    side.installation.refresh()
+    assert "still exploring" in words(Visitor(side, "read").read("/dashboard/"))
+
+
+def ask(side: Side, text: str, key: str = "read") -> Any:
+    return Visitor(side, key).open("/dashboard/why", query_string={"token": text})
+
+
+def test_a_token_is_explained_beside_todays_table(visited: Side) -> None:
+    answer = visited.installation.banner(city="Poona").json
+    text = words(ask(visited, f"  {answer['token']}\n").text)
+    assert f"Banner {answer['banner']}" in text and "City pune" in text and "Chosen by learned" in text
+    assert f"Probability {100 * answer['propensity']:.1f} %" in text
+    assert "The same visit now" in text and "not the figures the decision was made with" in text
+
+
+def test_only_a_token_of_ours_and_of_this_tenant_is_explained(side: Side) -> None:
+    token = side.installation.banner().json["token"]
+    assert "no token of ours" in words(ask(side, token[:-1]).text)
+    assert "no token of ours" in words(ask(side, "<b>x</b>").text)
+    answer = words(ask(side, token, "other").text)
+    assert "another tenant" in answer and "b1" not in answer.replace(token, "")
+
+
+def test_the_token_of_a_slot_that_is_gone_is_still_explained(side: Side) -> None:
+    token = Token(bytes(16), 1, 0, "holdout", False, 0.25, None, "shop", "gone", "_unknown", "x", None)
+    text = words(ask(side, sign(token, side.installation.keyring)).text)
+    assert "not there any more" in text and "each banner had the same probability" in text and "Counts no" in text
+    assert "25.0 %" in text and "1 Jan 1970" in text and "no city" in text

@@ -1,0 +1,164 @@
+"""Charts of the dashboard: SVG made here from numbers, so that a page needs no library and nothing inline.
+
+Colours and strokes are classes of style.css. Every chart has a title that says in words what it shows; the figures are
+in a table beside it.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+HUES = 10
+WIDTH, HEIGHT = 720, 220
+_LEFT, _BOTTOM = 52, 22
+SPARK_WIDTH, SPARK_HEIGHT = 120, 26
+BAR_WIDTH, BAR_HEIGHT = 140, 18
+CELL_WIDTH, CELL_HEIGHT = 64, 24
+
+
+class Series(NamedTuple):
+    """One line, or one band of a stack."""
+
+    name: str
+    values: Sequence[float]
+
+
+def hue(index: int) -> str:
+    """The class of the colour of the index-th series."""
+    return f"c{index % HUES}"
+
+
+def sparkline(values: Sequence[float | None], title: str) -> Markup:
+    """A line of days, the latest at the right; gaps where there is no value."""
+    known = [value for value in values if value is not None]
+    highest = max(known, default=0.0) or 1.0
+    step = SPARK_WIDTH / max(len(values) - 1, 1)
+    lines = [
+        f"{'M' if at == 0 or values[at - 1] is None else 'L'}{at * step:.1f} {_down(value / highest, SPARK_HEIGHT):.1f}"
+        for at, value in enumerate(values)
+        if value is not None
+    ]
+    return _svg(SPARK_WIDTH, SPARK_HEIGHT, title, [f'<path class="spark" d="{" ".join(lines)}"/>'])
+
+
+def interval_bar(low: float, middle: float, high: float, lowest: float, highest: float, title: str) -> Markup:
+    """An interval and its middle on a scale from lowest to highest, and where 0 is."""
+
+    def across(value: float) -> float:
+        share = (value - lowest) / ((highest - lowest) or 1.0)
+        return min(max(share, 0.0), 1.0) * (BAR_WIDTH - 8) + 4
+
+    y = BAR_HEIGHT / 2
+    return _svg(
+        BAR_WIDTH,
+        BAR_HEIGHT,
+        title,
+        [
+            f'<path class="zero" d="M{across(0):.1f} 0V{BAR_HEIGHT}"/>',
+            f'<path class="span" d="M{across(low):.1f} {y}H{across(high):.1f}"/>',
+            f'<circle class="point" cx="{across(middle):.1f}" cy="{y}" r="4"/>',
+        ],
+    )
+
+
+def share_bar(value: float, title: str) -> Markup:
+    """How much of the whole something is."""
+    filled = f'<rect class="heat" width="{value * SPARK_WIDTH:.1f}" height="12"/>'
+    return _svg(SPARK_WIDTH, 12, title, [filled, f'<rect class="frame" width="{SPARK_WIDTH}" height="12"/>'])
+
+
+def heat_map(
+    rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[tuple[float | None, str]]], title: str
+) -> Markup:
+    """The darker the larger; `cells` are (value, its text) by row and column."""
+    highest = max((value for row in cells for value, _ in row if value is not None), default=0.0) or 1.0
+    left = 8 + 7.5 * max((len(name) for name in rows), default=0)
+    names = [f'<text x="0" y="{_line(at)}">{escape(name)}</text>' for at, name in enumerate(rows)]
+    heads = [
+        f'<text x="{left + at * CELL_WIDTH + 4:.0f}" y="16">{escape(_short(name))}<title>{escape(name)}</title></text>'
+        for at, name in enumerate(columns)
+    ]
+    squares = [
+        _square(left + x * CELL_WIDTH, CELL_HEIGHT * (y + 1), value, highest, text, f"{rows[y]}, {columns[x]}")
+        for y, row in enumerate(cells)
+        for x, (value, text) in enumerate(row)
+    ]
+    size = left + CELL_WIDTH * len(columns), CELL_HEIGHT * (len(rows) + 1)
+    return _svg(*size, title, [*heads, *names, *squares])
+
+
+def curves(xs: Sequence[float], series: Sequence[Series], ticks: Sequence[tuple[float, str]], title: str) -> Markup:
+    """Lines over a common scale; `ticks` are (x, text)."""
+    highest = max((max(one.values) for one in series if one.values), default=0.0) or 1.0
+    first, last = xs[0], xs[-1]
+
+    def across(x: float) -> float:
+        return _LEFT + (x - first) / ((last - first) or 1.0) * (WIDTH - _LEFT - 10)
+
+    lines = []
+    for at, one in enumerate(series):
+        points = zip(xs, one.values, strict=True)
+        path = " ".join(f"{across(x):.1f},{_down(y / highest, HEIGHT - _BOTTOM):.1f}" for x, y in points)
+        lines.append(f'<polyline class="curve {hue(at)}" points="{path}"><title>{escape(one.name)}</title></polyline>')
+    marks = [
+        f'<text x="{across(x):.1f}" y="{HEIGHT - 4}" text-anchor="middle">{escape(text)}</text>' for x, text in ticks
+    ]
+    return _svg(WIDTH, HEIGHT, title, [_axis(), *lines, *marks])
+
+
+def stack(days: Sequence[str], series: Sequence[Series], title: str) -> Markup:
+    """Shares of a whole over days, one band above the other; a day without any is left empty."""
+    wide = (WIDTH - _LEFT - 10) / max(len(days), 1)
+    below = [0.0] * len(days)
+    bands = []
+    for at, one in enumerate(series):
+        for day, value in enumerate(one.values):
+            if value:
+                top = _down(below[day] + value, HEIGHT - _BOTTOM)
+                high = value * (HEIGHT - _BOTTOM - 4)
+                place = f'x="{_LEFT + day * wide:.1f}" y="{top:.1f}" width="{max(wide - 1, 1):.1f}" height="{high:.1f}"'
+                bands.append(
+                    f'<rect class="area {hue(at)}" {place}><title>{escape(one.name)}, {days[day]}</title></rect>'
+                )
+                below[day] += value
+    ends = [(_LEFT, "start", days[0]), (WIDTH - 10, "end", days[-1])] if days else []
+    marks = [f'<text x="{x}" y="{HEIGHT - 4}" text-anchor="{anchor}">{escape(text)}</text>' for x, anchor, text in ends]
+    scale = [f'<text x="0" y="{_down(part, HEIGHT - _BOTTOM) + 8:.0f}">{part:.0%}</text>' for part in (0.5, 1.0)]
+    return _svg(WIDTH, HEIGHT, title, [_axis(), *bands, *marks, *scale])
+
+
+def key(names: Iterable[str]) -> Markup:
+    """Which colour is which series."""
+    patch = '<svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10"/></svg>'
+    items = [Markup(f'<li class="{hue(at)}">{patch}') + name + Markup("</li>") for at, name in enumerate(names)]
+    return Markup('<ul class="key">') + Markup("").join(items) + Markup("</ul>")
+
+
+def _svg(width: float, height: float, title: str, parts: Iterable[str]) -> Markup:
+    size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
+    return Markup(f'<svg role="img" {size}><title>{escape(title)}</title>{"".join(parts)}</svg>')
+
+
+def _axis() -> str:
+    return f'<path class="axis" d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - 10}"/>'
+
+
+def _down(share: float, height: float) -> float:
+    """SVG counts downwards; 4 pixels stay free at the top."""
+    return height - share * (height - 4)
+
+
+def _line(row: int) -> int:
+    return CELL_HEIGHT * (row + 1) + 16
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 8 else f"{name[:7]}…"
+
+
+def _square(x: float, y: float, value: float | None, highest: float, text: str, title: str) -> str:
+    shade = 0.0 if value is None else 0.06 + 0.6 * value / highest
+    box = f'<rect class="heat" x="{x:.0f}" y="{y}" width="{CELL_WIDTH - 2}" height="{CELL_HEIGHT - 2}"'
+    words = f'<text class="halo" x="{x + CELL_WIDTH / 2:.0f}" y="{y + 15}" text-anchor="middle">{escape(text)}</text>'
+    return f'<g>{box} fill-opacity="{shade:.2f}"/>{words}<title>{escape(title)}: {escape(text)}</title></g>'

@@ -1,0 +1,127 @@
+"""What a process has learned of a slot, as the dashboard draws it: its cities, and how sure each click rate is."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from flask import request
+from markupsafe import Markup, escape
+
+from bandit.model import OTHER, UNKNOWN, Banner, Slot, Tenant
+from bandit.posterior import posterior_draws
+from serving.decide import Ask
+from serving.slot_view import SlotView
+from web import dashboard_formats as show
+from web.context import context
+from web.dashboard_charts import Series, curves, heat_map
+from web.errors import ApiError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MOST_CITIES, MOST_BANNERS = 25, 10
+"""Drawn at once; the tables have all."""
+DRAWS, STEPS = 4_000, 60
+SEED = 20_250_103
+"""The same evidence always looks the same."""
+CITY_NAMES = {OTHER: "other places", UNKNOWN: "no city"}
+
+
+def view_of(tenant: Tenant, slot: Slot) -> SlotView:
+    """The slot as this process knows it. Raises ApiError where it has not heard of it yet."""
+    view = context().insight.snapshot.view(tenant.id, slot.id)
+    if view is None:
+        raise ApiError(404, "not_yet", f"{slot.id} was just made; this process will know it in a few seconds", "slot")
+    return view
+
+
+def explained(tenant: Tenant, slot: Slot, city: str) -> dict[str, Any]:
+    """How a visitor in the city would be shown a banner now."""
+    view_of(tenant, slot)
+    return context().insight.explainer.explain(Ask(tenant.id, slot.id, city=None if city == UNKNOWN else city))
+
+
+def cities_by_trials(view: SlotView) -> list[str]:
+    """Most evidence first; of cities without any, in the tenant's order."""
+    evidence = view.evidence
+    return sorted(evidence.cities, key=lambda city: -evidence.city_trials[evidence.cities[city]])
+
+
+def city_of_page(view: SlotView) -> str:
+    """`?city=`, else the one with most evidence."""
+    city = request.args.get("city") or cities_by_trials(view)[0]
+    if city not in view.evidence.cities:
+        raise ApiError(404, "unknown", f"there is no city {city[:50]}", "city")
+    return city
+
+
+def city_name(city: str) -> str:
+    """As people read it."""
+    return CITY_NAMES.get(city, city)
+
+
+def picture(banner: Banner | None) -> str:
+    """The banner's picture, small; one that lies elsewhere is not loaded."""
+    if banner is None or not banner.image_url:
+        return show.NOTHING
+    url = escape(banner.image_url)
+    if not banner.image_url.startswith("/media/"):
+        return Markup(f'<a href="{url}" rel="noreferrer">elsewhere</a>')
+    return Markup(f'<img class="picture" src="{url}" alt="{escape(banner.alt)}" loading="lazy">')
+
+
+def first_banners(view: SlotView) -> list[str]:
+    """Those that are drawn: most trials first, then in order of creation."""
+    evidence = view.evidence
+    order = sorted(evidence.banners, key=lambda banner: -evidence.trials[:, evidence.banners[banner]].sum())
+    return order[:MOST_BANNERS]
+
+
+def rates(view: SlotView) -> Sequence[Mapping[str, Any]]:
+    """Every city and banner: own evidence, and the click rate that it and the rest of the slot give."""
+    evidence = view.evidence
+    rows: list[Mapping[str, Any]] = []
+    for city in cities_by_trials(view):
+        row = evidence.cities[city]
+        means = evidence.posterior.mean(row)
+        rows += [
+            {
+                "city": city,
+                "banner": banner,
+                "trials": float(evidence.trials[row, column]),
+                "clicks": float(evidence.clicks[row, column]),
+                "rate": float(means[column]),
+            }
+            for banner, column in evidence.banners.items()
+        ]
+    return rows
+
+
+def heat_map_of(view: SlotView) -> Markup:
+    """Cities by banners, as dark as the expected click rate is high."""
+    evidence, banners = view.evidence, first_banners(view)
+    cities = cities_by_trials(view)[:MOST_CITIES]
+    columns = [evidence.banners[banner] for banner in banners]
+    means = [evidence.posterior.mean(evidence.cities[city])[columns].tolist() for city in cities]
+    cells = [[(value, show.percent(value)) for value in row] for row in means]
+    title = f"Expected click rates in {len(cities)} cities of {len(banners)} banners"
+    return heat_map([city_name(city) for city in cities], banners, cells, title)
+
+
+def densities_of(view: SlotView, city: str) -> tuple[list[str], Markup]:
+    """The names of the banners that are drawn, and what is known of their click rates in the city."""
+    evidence, banners = view.evidence, first_banners(view)
+    columns = [evidence.banners[banner] for banner in banners]
+    rng = np.random.default_rng(SEED)
+    draws = posterior_draws(evidence.posterior.only(columns), evidence.cities[city], rng, DRAWS)
+    low, high = np.quantile(draws, [0.002, 0.998])
+    edges = np.linspace(low, max(high, low + 1e-9), STEPS + 1)
+    series = [Series(name, _smooth(np.histogram(draws[:, at], edges)[0])) for at, name in enumerate(banners)]
+    middles = ((edges[1:] + edges[:-1]) / 2).tolist()
+    ticks = [(middles[at], show.percent(middles[at])) for at in (0, STEPS // 2, STEPS - 1)]
+    return banners, curves(middles, series, ticks, f"Click rates in {city_name(city)}: the higher, the likelier")
+
+
+def _smooth(counts: Any) -> Sequence[float]:
+    """A moving average over five steps: the eye should follow the curve, not the draws."""
+    smoothed: list[float] = np.convolve(counts, np.ones(5) / 5, mode="same").tolist()
+    return smoothed
