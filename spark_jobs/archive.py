@@ -157,8 +157,8 @@ def _prepare(archive: ArchiveDirectory, settings: Settings) -> None:
     found = archive.create(made)
     if (found.topic, found.topic_id) != (topic, state.id):
         raise ArchiveError(
-            f"the archive at {archive.path} is of {_origin(found)}, and kafka.topic is now {_origin(made)}: offsets would "
-            "be mixed up; give this topic an archive.directory of its own"
+            f"the archive at {archive.path} is of {_origin(found)}, and kafka.topic is now {_origin(made)}: offsets "
+            "would be mixed up; give this topic an archive.directory of its own"
         )
     if archive.files() and not archive.checkpoint.exists():
         raise ArchiveError(f"{archive.checkpoint} is missing: every event would be archived again; restore it")

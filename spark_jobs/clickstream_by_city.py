@@ -213,7 +213,8 @@ def _bound(name: str, text: str) -> dict[str, str]:
         when = datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(
-            f"--{name}: {text!r} is neither earliest, latest, a time such as 2026-06-13T09:00+05:30, nor offsets as JSON"
+            f"--{name}: {text!r} is neither earliest, latest, a time such as 2026-06-13T09:00+05:30, "
+            "nor offsets as JSON"
         ) from None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     return {f"{name}Timestamp": str(int(aware.timestamp() * 1000))}

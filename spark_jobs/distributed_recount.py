@@ -1,4 +1,4 @@
-"""The recount of an epoch in Cassandra: what the log says up to one offset of each shard, against the live epoch's rows.
+"""The recount of an epoch in Cassandra: what the log says up to one offset of each shard, against the live rows.
 
 That offset is where the live epoch's progress stands: then the new epoch's progress is the live one's, with the
 journals' ranges as they are, and whatever a consumer does meanwhile lies beyond. Rows that moved on beyond it are not
@@ -148,7 +148,7 @@ def _from_topic(settings: Settings, store: Store, live: Live) -> "Callable[[Spar
     return read
 
 
-_FROM: dict[str, Callable[[Settings, Store, Live], "Callable[[SparkSession], Source]"]] = {
+_FROM: "dict[str, Callable[[Settings, Store, Live], Callable[[SparkSession], Source]]]" = {
     "archive": _from_archive,
     "topic": _from_topic,
 }

@@ -51,9 +51,8 @@ def recount(
     print(f"days kept as counted: {', '.join(str(day_to_date(day)) for day in kept) or 'none'}")
     found = len(cell_differences) + len(referrer_differences)
     verb = "corrected" if publish else "found"
-    print(
-        f"{len(cells):,} rows by city and {len(referrers):,} by referrer recounted; {found:,} differences {verb}, {clock}"
-    )
+    rows = f"{len(cells):,} rows by city and {len(referrers):,} by referrer"
+    print(f"{rows} recounted; {found:,} differences {verb}, {clock}")
     return job.DONE if publish or not found else job.NOT_DONE
 
 
