@@ -28,7 +28,7 @@ from storage.stream_checkpoint import end_offsets, file_name
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
-    from pyspark.sql.streaming import StreamingQuery
+    from pyspark.sql.streaming.query import StreamingQuery
 
 ONE_AT_A_TIME = "_archiving"
 POLL_SECONDS = 1
@@ -64,7 +64,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
         query = (
             messages.writeStream.option("checkpointLocation", str(archive.checkpoint))
             .foreachBatch(writer.write)
-            .trigger(**trigger)  # type: ignore[arg-type]
+            .trigger(**trigger)
             .start()
         )
         return _wait(query, archive, writer)

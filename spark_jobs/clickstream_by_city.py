@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: OpenSession) -> int:
     clock = job.Clock()
-    output = _free(given.output, given.format)
+    output = free(given.output, given.format)
     store = open_store(settings)
     try:
         tenant, wanted = _wanted(given, store)
@@ -149,12 +149,12 @@ def counted_rows(store: Store, wanted: "Wanted", days: range) -> list[BannerRow]
             if row.city in wanted.cities:
                 total = sums.setdefault((slot, row.banner), [0, 0, 0])
                 total[:] = total[0] + row.served, total[1] + row.viewed, total[2] + row.clicks
-    return [(*key, *n, n[2] / n[0] if n[0] else None) for key, n in sorted(sums.items())]
+    return [(*key, n[0], n[1], n[2], n[2] / n[0] if n[0] else None) for key, n in sorted(sums.items())]
 
 
 def _counted(events: "DataFrame") -> "tuple[DataFrame, list[BannerRow]]":
     # A slot's banners of a few cities: as many as a person can configure.
-    return events, [tuple(row) for row in by_banner(events).collect()]  # type: ignore[misc]
+    return events, [tuple(row) for row in by_banner(events).collect()]
 
 
 def _readable(events: "DataFrame", zone: str) -> "DataFrame":
@@ -195,7 +195,8 @@ def city_ids(names: Iterable[str], tenant: Tenant) -> list[str]:
     return sorted(set(found.values()))
 
 
-def _free(output: Path | None, kind: str) -> Path:
+def free(output: Path | None, kind: str) -> Path:
+    """Where to write, made absolute. Raises BadInput where something is there."""
     if kind == "console":
         return Path()
     if output is None:

@@ -14,7 +14,7 @@ from bandit.model import IMPORTED_SHARD, Epoch
 from bandit.zone import day_to_date
 from settings import Settings
 from spark_jobs import job
-from spark_jobs.filling import Filling, fill
+from spark_jobs.filling import COUNT_TABLES, Filling, LiveRows, fill
 from spark_jobs.job import BadInput
 from spark_jobs.whole_days import WholeDays, of_archive
 from storage.archive import ArchiveDirectory, Manifest
@@ -166,42 +166,32 @@ def _compare(
     """Everything that publishing needs, each difference printed; and the days that are kept."""
     from pyspark.sql import functions as f
 
-    from spark_jobs.cassandra import read_table
-    from spark_jobs.folding import (
-        accepted,
-        by_cell,
-        by_referrer,
-        count,
-        exclude,
-        first_feedback,
-        first_names,
-        without_repetitions,
-    )
+    from spark_jobs.folding import accepted, by_cell, by_referrer, count, exclude, first_names, without_repetitions
 
-    ends = offsets_of(live.ends)
-    begins = offsets_of(dict(live.epoch.start_offsets))
+    rows = LiveRows(spark, keyspace, live.epoch.number)
+    begins, ends = offsets_of(dict(live.epoch.start_offsets)), offsets_of(live.ends)
     inside = f.col("log_offset").between(f.coalesce(begins, f.lit(0)), f.coalesce(ends, f.lit(0)) - 1)
     events = without_repetitions(accepted(source.events.where(inside)))
-    counts = count(exclude(events, exclusions)).withColumn("day", f.unix_date("day")).persist()
-    live_rows = {
-        name: read_table(spark, keyspace, name).where(f.col("epoch") == live.epoch.number).drop("epoch")
-        for name in ("counts", "counts_by_referrer", "names", "unrecognised_cities", "claims")
-    }
     is_whole = whole(source.days) & (f.col("shard") != IMPORTED_SHARD)
-    kept = {name: live_rows[name].where(~is_whole).persist() for name in ("counts", "counts_by_referrer")}
-    names = _names(first_names(counts, "referrer"), kept["counts_by_referrer"], live_rows["names"])
-    cells, referrers = by_cell(counts), by_referrer(counts, names)
-    folded = {
-        name: rows.where(is_whole).drop("first_offset").persist()
-        for name, rows in (("counts", cells), ("counts_by_referrer", referrers))
-    }
-    differences = sum(_report(differing(folded[name], live_rows[name].where(is_whole), ends), name) for name in folded)
-    found = Filling(
-        spark, keyspace, live.epoch, live.progress, source.days.are_all, differences, counts, folded, kept, names,
-        live_rows, first_feedback(events, "served_at"),
-    )  # fmt: skip
+    kept = {name: rows.table(name).where(~is_whole).persist() for name in COUNT_TABLES}
+    claimed = rows.imported_claims() if has_imported(kept["counts"]) else None
+    counts = count(exclude(events, exclusions), claimed=claimed).withColumn("day", f.unix_date("day")).persist()
+    names = _names(first_names(counts, "referrer"), kept["counts_by_referrer"], rows.table("names"))
+    anew = dict(zip(COUNT_TABLES, (by_cell(counts), by_referrer(counts, names)), strict=True))
+    folded = {name: one.where(is_whole).drop("first_offset").persist() for name, one in anew.items()}
+    found = sum(_report(differing(folded[name], rows.table(name).where(is_whole), ends), name) for name in folded)
+    filling = Filling(
+        rows, live.epoch, live.progress, source.days.are_all, found, counts, folded, kept, names, events, claimed
+    )
     days = kept["counts"].where(f.col("shard") != IMPORTED_SHARD).select("day").distinct().orderBy("day")
-    return found, [row.day for row in days.collect()]
+    return filling, [row.day for row in days.collect()]
+
+
+def has_imported(rows: "DataFrame") -> bool:
+    """Whether some were counted elsewhere."""
+    from pyspark.sql import functions as f
+
+    return not rows.where(f.col("shard") == IMPORTED_SHARD).isEmpty()
 
 
 def offsets_of(offsets: Mapping[int, int]) -> "Column":

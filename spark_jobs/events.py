@@ -18,7 +18,13 @@ FILE_COLUMNS = {
     **{"kind": "string", "impression_id": "binary", "slot": "string", "banner": "string", "policy": "string"},
     **{"served_at": "timestamp", "received_at": "timestamp", "propensity": "double", "reason": "string"},
     **{"verdict": "string", "customer": "binary", "referrer": "string", "platform": "string"},
-    **{"would_be_banner": "string", "unrecognised_city": "string", "shard": "int", "journal": "bigint"},
+    **{
+        "would_be_banner": "string",
+        "eligible": "string",
+        "unrecognised_city": "string",
+        "shard": "int",
+        "journal": "bigint",
+    },
     **{"sequence": "bigint", "log_offset": "bigint"},
 }
 """Name -> type, as Spark calls it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from bandit.counting import MAX_CITY_NAMES
 from bandit.counting_store import CITY, REFERRER, Progress, ProgressWrite
-from bandit.model import Epoch
+from bandit.model import IMPORTED_SHARD, Epoch
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -17,18 +17,40 @@ if TYPE_CHECKING:
     from storage.cassandra_session import CassandraSession
 
 DAY_US = 86_400_000_000
+COUNT_TABLES = ("counts", "counts_by_referrer")
+
+
+class LiveRows(NamedTuple):
+    """The tables of the live epoch, and where those of the next one go."""
+
+    spark: "SparkSession"
+    keyspace: str
+    epoch: int
+
+    def table(self, name: str) -> "DataFrame":
+        """Its rows of this epoch, without the epoch."""
+        from pyspark.sql import functions as f
+
+        from spark_jobs.cassandra import read_table
+
+        return read_table(self.spark, self.keyspace, name).where(f.col("epoch") == self.epoch).drop("epoch")
+
+    def imported_claims(self) -> "DataFrame":
+        """Views and clicks that were counted elsewhere: no record of the log may count them."""
+        from pyspark.sql import functions as f
+
+        return self.table("claims").where(f.col("log_offset") < 0).persist()
 
 
 class Filling(NamedTuple):
     """What was found by counting anew."""
 
-    spark: "SparkSession"
-    keyspace: str
+    live_rows: LiveRows
     live: Epoch
     progress: Mapping[int, Progress]
     """Shard -> how far everything here is counted."""
     is_complete: bool
-    """Whether the source has everything, so that nothing is carried over but imported counts."""
+    """Whether the source has everything, so that nothing is carried over but what was counted elsewhere."""
     differences: int
     counts: "DataFrame"
     """As from folding.count."""
@@ -37,9 +59,9 @@ class Filling(NamedTuple):
     kept: "Mapping[str, DataFrame]"
     """Table -> the live epoch's rows of other days, and imported ones."""
     names: "DataFrame"
-    live_rows: "Mapping[str, DataFrame]"
-    feedback: "DataFrame"
-    """As from folding.first_feedback, with served_at; what is excluded has its claims too, so it cannot come again."""
+    events: "DataFrame"
+    """Accepted ones, each once; those that are excluded too: they have claims, so that they cannot come again."""
+    imported_claims: "DataFrame | None"
 
 
 def fill(found: Filling, session: "CassandraSession", now_us: int) -> int:
@@ -75,7 +97,7 @@ def _write_names(found: Filling, epoch: Epoch) -> None:
     firsts = first_names(found.counts, "unrecognised_city", MAX_CITY_NAMES)
     cities = firsts.withColumnRenamed("unrecognised_city", "name").withColumn("sort", f.lit(CITY))
     if not found.is_complete:
-        cities = found.live_rows["names"].where(f.col("sort") == CITY)
+        cities = found.live_rows.table("names").where(f.col("sort") == CITY)
     _append(found, epoch, referrers.unionByName(cities), "names", "first_offset")
 
 
@@ -85,13 +107,13 @@ def _write_cities(found: Filling, epoch: Epoch) -> None:
 
     from spark_jobs.folding import first_names
 
-    rows = found.live_rows["unrecognised_cities"]
+    rows = found.live_rows.table("unrecognised_cities").select("tenant", "shard", "name", "impressions", "last_offset")
     if found.is_complete:
         key = ["tenant", "shard", "unrecognised_city"]
         known = first_names(found.counts, "unrecognised_city", MAX_CITY_NAMES).select(*key)
         sums = found.counts.join(known, key, "left_semi").groupBy(*key)
-        rows = sums.agg(f.sum("served").alias("impressions"), f.max("last_offset").alias("last_offset"))
-        rows = rows.withColumnRenamed("unrecognised_city", "name")
+        anew = sums.agg(f.sum("served").alias("impressions"), f.max("last_offset").alias("last_offset"))
+        rows = rows.where(f.col("shard") == IMPORTED_SHARD).union(anew.select(*key, "impressions", "last_offset"))
     _append(found, epoch, rows, "unrecognised_cities", "last_offset")
 
 
@@ -101,20 +123,24 @@ def _write_claims(found: Filling, epoch: Epoch) -> None:
 
     from kafka_ingest.epoch_topic import CLAIM_DAYS
     from spark_jobs.cassandra import append
+    from spark_jobs.folding import first_feedback
 
-    young = found.feedback.where(f.unix_micros("served_at") >= epoch.started_us - CLAIM_DAYS * DAY_US)
-    kinds = [("viewed", "view_offset"), ("clicked", "click_offset")]
-    claims = [
-        young.where(f.col(column).isNotNull()).select(
-            "impression_id", f.lit(kind).alias("kind"), f.col(column).alias("log_offset")
-        )
-        for kind, column in kinds
-    ]
-    rows = claims[0].unionByName(claims[1])
-    if not found.is_complete:
-        stored = found.live_rows["claims"].groupBy("impression_id", "kind").agg(f.min("log_offset").alias("log_offset"))
-        rows = rows.unionByName(stored.select("impression_id", "kind", "log_offset"))
-    append(rows.withColumn("epoch", f.lit(epoch.number)), found.keyspace, "claims")
+    young = f.unix_micros("served_at") >= epoch.started_us - CLAIM_DAYS * DAY_US
+    feedback = first_feedback(found.events.where(young))
+    columns = ("impression_id", "kind", "log_offset")
+    rows = _claims(feedback, "viewed", "view_offset").union(_claims(feedback, "clicked", "click_offset"))
+    carried = found.imported_claims if found.is_complete else found.live_rows.table("claims")
+    if carried is not None:
+        rows = rows.union(carried.select(*columns))
+    firsts = rows.groupBy("impression_id", "kind").agg(f.min("log_offset").alias("log_offset"))
+    append(firsts.withColumn("epoch", f.lit(epoch.number)), found.live_rows.keyspace, "claims")
+
+
+def _claims(feedback: "DataFrame", kind: str, offset: str) -> "DataFrame":
+    from pyspark.sql import functions as f
+
+    claimed = feedback.where(f.col(offset).isNotNull())
+    return claimed.select("impression_id", f.lit(kind).alias("kind"), f.col(offset).alias("log_offset"))
 
 
 def _append(found: Filling, epoch: Epoch, rows: "DataFrame", name: str, offset: str) -> None:
@@ -123,4 +149,4 @@ def _append(found: Filling, epoch: Epoch, rows: "DataFrame", name: str, offset: 
     from spark_jobs.cassandra import append
 
     stamped = rows.withColumn("epoch", f.lit(epoch.number)).withColumn("stamp_us", f.col(offset) + epoch.started_us)
-    append(stamped, found.keyspace, name, stamp="stamp_us")
+    append(stamped, found.live_rows.keyspace, name, stamp="stamp_us")

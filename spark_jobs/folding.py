@@ -17,7 +17,9 @@ from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
 CELL = ("tenant", "slot", "day", "policy", "city", "banner", "shard")
 REFERRER_CELL = ("tenant", "slot", "day", "referrer", "banner", "shard")
 NUMBERS = ("served", "viewed", "clicks")
-FINE = (*CELL, "referrer", "unrecognised_city")
+ON_IMPRESSIONS = "unrecognised_city"
+"""A name that views and clicks do not repeat."""
+FINE = (*CELL, "referrer", ON_IMPRESSIONS)
 RECORD = ("journal", "shard", "sequence")
 BLOCK_BITS = 6
 """Sequences are looked at in blocks of 64, one bit each."""
@@ -77,19 +79,24 @@ def without_repetitions(events: DataFrame) -> DataFrame:
         doubtful.unpersist()
 
 
-def count(events: DataFrame) -> DataFrame:
-    """Accepted events, each once, to counts: columns FINE, NUMBERS, first_offset and last_offset of what counted."""
+def count(events: DataFrame, by: Sequence[str] = FINE, claimed: DataFrame | None = None) -> DataFrame:
+    """Accepted events, each once, to counts: columns `by`, NUMBERS, first_offset and last_offset of what counted.
+
+    `by` may have more columns than FINE, as long as all events of an impression agree in them. `claimed`
+    (impression_id, kind) was counted elsewhere before.
+    """
     impressions = events.where(f.col("kind") == Kind.SERVED.value)
-    served = impressions.groupBy(*FINE).agg(*_numbers(served=f.count("*")), *_offsets("log_offset"))
-    feedback = first_feedback(events, *[column for column in FINE if column != "unrecognised_city"])
-    feedback = feedback.withColumn("unrecognised_city", f.lit(None).cast("string"))
-    views = feedback.groupBy(*FINE).agg(*_numbers(viewed=f.count("*")), *_offsets("view_offset"))
-    clicks = (
-        feedback.where(f.col("click_offset").isNotNull())
-        .groupBy(*FINE)
-        .agg(*_numbers(clicks=f.count("*")), *_offsets("click_offset"))
-    )
-    return _sums(served.unionByName(views).unionByName(clicks), FINE)
+    served = impressions.groupBy(*by).agg(*_numbers(served=f.count("*")), *_offsets("log_offset"))
+    feedback = first_feedback(events, *[column for column in by if column != ON_IMPRESSIONS])
+    if claimed is not None:
+        feedback = _not_claimed(feedback, claimed)
+    if ON_IMPRESSIONS in by:
+        feedback = feedback.withColumn(ON_IMPRESSIONS, f.lit(None).cast("string"))
+    viewed = feedback.where(f.col("view_offset").isNotNull())
+    views = viewed.groupBy(*by).agg(*_numbers(viewed=f.count("*")), *_offsets("view_offset"))
+    clicked = feedback.where(f.col("click_offset").isNotNull())
+    clicks = clicked.groupBy(*by).agg(*_numbers(clicks=f.count("*")), *_offsets("click_offset"))
+    return _sums(served.unionByName(views).unionByName(clicks), by)
 
 
 def first_feedback(events: DataFrame, *columns: str) -> DataFrame:
@@ -103,6 +110,16 @@ def first_feedback(events: DataFrame, *columns: str) -> DataFrame:
             f.min(f.when(is_click, f.col("log_offset"))).alias("click_offset"),
         )
     )
+
+
+def _not_claimed(feedback: DataFrame, claimed: DataFrame) -> DataFrame:
+    """Without the offsets of views and clicks that were counted elsewhere."""
+    for kind, column in ((Kind.VIEWED, "view_offset"), (Kind.CLICKED, "click_offset")):
+        ids = claimed.where(f.col("kind") == kind.value).select("impression_id", f.lit(True).alias("is_claimed"))
+        joined = feedback.join(ids.distinct(), "impression_id", "left")
+        kept = f.when(f.col("is_claimed").isNull(), f.col(column))
+        feedback = joined.withColumn(column, kept).drop("is_claimed")
+    return feedback
 
 
 def by_cell(counts: DataFrame) -> DataFrame:
@@ -140,6 +157,5 @@ def _offsets(column: str) -> list[Column]:
 
 def _sums(counts: DataFrame, key: Sequence[str]) -> DataFrame:
     sums = [f.sum(name).alias(name) for name in NUMBERS]
-    return counts.groupBy(*key).agg(
-        *sums, f.min("first_offset").alias("first_offset"), f.max("last_offset").alias("last_offset")
-    )
+    ends = [f.min("first_offset").alias("first_offset"), f.max("last_offset").alias("last_offset")]
+    return counts.groupBy(*key).agg(*sums, *ends)

@@ -71,6 +71,7 @@ def file_schema() -> "pyarrow.Schema":
         **{"kind": text, "impression_id": pa.binary(), "slot": text, "banner": text, "policy": text},
         **{"served_at": time, "received_at": time, "propensity": pa.float64(), "reason": text, "verdict": text},
         **{"customer": pa.binary(), "referrer": text, "platform": text, "would_be_banner": text},
+        "eligible": text,
         **{"unrecognised_city": text, "shard": pa.int32(), "journal": long, "sequence": long, "log_offset": long},
     }
     return pa.schema(list(columns.items()))

@@ -39,7 +39,10 @@ class Upkeep(Connected):
         return events + claims
 
     def forget_customer(self, tenant: str, customer: bytes) -> int:
-        return self._forget_in_clicks(tenant, customer) + self._forget_in_events(tenant, customer)
+        with self._connections.writing() as connection:
+            deletion = "DELETE FROM customer_segments WHERE tenant = ? AND customer = ?"
+            segments = connection.execute(deletion, (tenant, customer)).rowcount
+        return segments + self._forget_in_clicks(tenant, customer) + self._forget_in_events(tenant, customer)
 
     def backup(self, target: Path) -> None:
         """Copy the whole store into one file while others read and write; target is replaced, whole or not at all.

@@ -99,12 +99,14 @@ def corrupt(place: Place) -> None:
     """A row of the live epoch that says something else, at the offset it has."""
     key = "tenant, slot, day, epoch, policy, city, banner, shard"
     (row, *_) = place.session.run(
-        f"SELECT {key}, viewed, clicks, last_offset FROM counts WHERE tenant = ? AND slot = ? AND day = ? AND epoch = ?",
+        f"""SELECT {key}, viewed, clicks, last_offset FROM counts
+            WHERE tenant = ? AND slot = ? AND day = ? AND epoch = ?""",
         ("shop", "home", DAY, place.epoch.number),
         COUNTING,
     )
     place.session.run(
-        f"INSERT INTO counts ({key}, viewed, clicks, last_offset, served) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 999)",
+        f"""INSERT INTO counts ({key}, viewed, clicks, last_offset, served)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 999)""",
         row,
         COUNTING,
     )

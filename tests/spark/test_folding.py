@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from bandit.event import BannerEvent
 from bandit.model import CountRow
 from bandit.zone import date_to_day, day_to_date
-from spark_jobs.events import Wanted, read_archive, select
+from spark_jobs.events import COLUMNS, FILE_COLUMNS, Wanted, read_archive, select
 from spark_jobs.folding import (
     CELL,
     NUMBERS,
@@ -27,7 +27,7 @@ from spark_jobs.folding import (
     first_names,
     without_repetitions,
 )
-from storage.archive import ArchiveDirectory
+from storage.archive import ArchiveDirectory, file_schema
 from tests.storage.archived import archive_of, some_events, stamped
 from tests.storage.events import DAY, NOON_US, Model, clicked, served, viewed
 
@@ -152,3 +152,17 @@ def test_an_empty_archive_is_said(spark: Any, tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="no events yet"):
         read_archive(spark, archive_of(tmp_path, []))
     assert ArchiveDirectory(tmp_path).files() == []
+
+
+def test_the_archive_has_every_field_of_an_event_in_both_ways_of_writing_it() -> None:
+    assert set(COLUMNS) == {*BannerEvent._fields, "log_offset"}
+    assert list(FILE_COLUMNS) == file_schema().names
+
+
+def test_what_was_counted_elsewhere_counts_no_more(spark: Any, tmp_path: Path) -> None:
+    one, other = served(1), served(2)
+    events = [one, other, clicked(one), clicked(other)]
+    claimed = [(bytearray(one.impression_id), "viewed"), (bytearray(other.impression_id), "clicked")]
+    frame = spark.createDataFrame(claimed, "impression_id binary, kind string")
+    (row,) = by_cell(count(accepted(events_of(spark, tmp_path, events)), claimed=frame)).collect()
+    assert (row.served, row.viewed, row.clicks) == (2, 1, 1)
