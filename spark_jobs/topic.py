@@ -56,16 +56,12 @@ def decode(messages: DataFrame, schemas: Schemas) -> Decoded:
 
     A payload is an event when its bytes are what the event is written as; so bytes that follow it are noticed too.
     """
-    number = f.conv(f.hex(f.substring("value", 2, 4)), 16, 10).cast("bigint")
-    is_framed = (f.length("value") >= HEADER_BYTES) & (f.hex(f.substring("value", 1, 1)) == "00")
-    raw = messages.select(
-        f.col("partition").alias("log"),
-        f.col("offset").alias("log_offset"),
-        "value",
-        f.when(is_framed, number).alias("schema_id"),
-        f.expr(f"substring(value, {HEADER_BYTES + 1}, length(value) - {HEADER_BYTES})").alias("payload"),
-    )
-    writers = _writers(raw, schemas)
+    return decode_as(messages, _writers(_framed(messages), schemas))
+
+
+def decode_as(messages: DataFrame, writers: Mapping[int, str]) -> Decoded:
+    """The same with the schemas that are expected (number -> Avro JSON), also for a stream."""
+    raw = _framed(messages)
     for schema_id, schema in writers.items():
         written = f.when(f.col("schema_id") == schema_id, f.col("payload"))
         raw = raw.withColumn(f"as_{schema_id}", from_avro(written, schema, {"mode": "PERMISSIVE"}))
@@ -75,6 +71,18 @@ def decode(messages: DataFrame, schemas: Schemas) -> Decoded:
     return Decoded(
         events.select(*[_column(name) for name in COLUMNS]),
         undecodable.select(f.col("log").alias("shard"), "log_offset", "reason", "value"),
+    )
+
+
+def _framed(messages: DataFrame) -> DataFrame:
+    number = f.conv(f.hex(f.substring("value", 2, 4)), 16, 10).cast("bigint")
+    is_framed = (f.length("value") >= HEADER_BYTES) & (f.hex(f.substring("value", 1, 1)) == "00")
+    return messages.select(
+        f.col("partition").alias("log"),
+        f.col("offset").alias("log_offset"),
+        "value",
+        f.when(is_framed, number).alias("schema_id"),
+        f.expr(f"substring(value, {HEADER_BYTES + 1}, length(value) - {HEADER_BYTES})").alias("payload"),
     )
 
 

@@ -92,7 +92,8 @@ VERSION_4 = (
     """CREATE TABLE customer_segments (tenant TEXT NOT NULL, run INTEGER NOT NULL, customer BLOB NOT NULL,
         segment TEXT NOT NULL, PRIMARY KEY (tenant, run, customer)) WITHOUT ROWID""",
     """CREATE TABLE segment_counts (tenant TEXT NOT NULL, run INTEGER NOT NULL, slot TEXT NOT NULL,
-        day INTEGER NOT NULL, segment TEXT NOT NULL, banner TEXT NOT NULL, served INTEGER NOT NULL, viewed INTEGER NOT NULL,
+        day INTEGER NOT NULL, segment TEXT NOT NULL, banner TEXT NOT NULL, served INTEGER NOT NULL,
+        viewed INTEGER NOT NULL,
         clicks INTEGER NOT NULL, PRIMARY KEY (tenant, run, slot, day, segment, banner)) WITHOUT ROWID""",
 )
 
