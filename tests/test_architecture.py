@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "commands": {*CORE, *SETTINGS, "kafka_ingest", "processes", "services", "commands"},
     "spark_jobs": {"bandit", "storage", "kafka_ingest", "services", *SETTINGS, "spark_jobs"},
     "services": {"services", "processes"},
-    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "kafka_ingest", "processes", "services"},
+    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "kafka_ingest", "processes", "services", "spark_jobs"},
     "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
     "settings_cassandra": {"settings_rows"},

@@ -1,6 +1,6 @@
 """The real log of examples/open_bandit as events: archive, filter and recount against plain pandas."""
 
-from datetime import datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_archive_filter_and_recount_have_the_figures_of_pandas(
     archive = ArchiveDirectory(settings.archive_directory)
     assert export(store, archive, NOON_US, str) == len(frame) + 2 * int(frame["click"].sum())
 
-    city, first, last = "2d03db55", datetime(2019, 11, 25).date(), datetime(2019, 11, 27).date()
+    city, first, last = "2d03db55", date(2019, 11, 25), date(2019, 11, 27)
     wanted = Wanted("fashion", [city], "men-1", first, last)
     found = by_banner(select(read_archive(spark, archive), wanted)).collect()
     part = frame[(frame["slot"] == "men-1") & (frame["user_feature_1"] == city) & frame["date"].between(first, last)]
