@@ -1,5 +1,7 @@
 """What is known of each customer, as numbers that k-means can compare, and the groups it finds."""
 
+from typing import Any
+
 from pyspark.ml import Pipeline
 from pyspark.ml.clustering import KMeans, KMeansModel
 from pyspark.ml.evaluation import ClusteringEvaluator
@@ -63,7 +65,8 @@ def features(described: DataFrame) -> DataFrame:
     ]
     # In one order, so that the first centres are drawn from the same customers each time.
     ordered = numbers.orderBy("customer")
-    return Pipeline(stages=[*marks, *scaled]).fit(ordered).transform(ordered)
+    stages: list[Any] = [*marks, *scaled]
+    return Pipeline(stages=stages).fit(ordered).transform(ordered)
 
 
 def label(described: DataFrame, most: int, seed: int) -> DataFrame:

@@ -125,7 +125,9 @@ def _write_claims(found: Filling, epoch: Epoch) -> None:
     from spark_jobs.cassandra import append
     from spark_jobs.folding import first_feedback
 
-    young = f.unix_micros("served_at") >= epoch.started_us - CLAIM_DAYS * DAY_US
+    # By the log's own time, not the clock's: a log that was counted late has claims that live as long from then on.
+    ((latest_us,),) = found.events.agg(f.coalesce(f.max(f.unix_micros("served_at")), f.lit(0))).collect()
+    young = f.unix_micros("served_at") >= latest_us - CLAIM_DAYS * DAY_US
     feedback = first_feedback(found.events.where(young))
     columns = ("impression_id", "kind", "log_offset")
     rows = _claims(feedback, "viewed", "view_offset").union(_claims(feedback, "clicked", "click_offset"))

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -43,12 +44,13 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
 
     `work` is given a function that makes the session when it is called, so that bad input is said before that.
     """
+    stop = _Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     sessions: list[SparkSession] = []
     try:
         settings = load(environ)
-        return work(given, settings, _opener(name, settings, sessions))
+        return work(given, settings, _opener(name, settings, sessions, stop))
     except SettingsError as error:
         return _say(f"the settings are wrong:\n{error}", BAD_INPUT)
     except (BadInput, ArchiveError) as error:
@@ -64,19 +66,33 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
             session.stop()
 
 
-def _opener(name: str, settings: Settings, sessions: list["SparkSession"]) -> Callable[..., "SparkSession"]:
+class _Stop:
+    """The handler of signals: raises Stopped in the main thread, and remembers it."""
+
+    asked = False
+
+    def __call__(self, *_: object) -> None:
+        self.asked = True
+        raise Stopped
+
+    def check(self) -> None:
+        """Python ignores what a handler raises while objects are being cleaned up, as when Java is started."""
+        if self.asked:
+            raise Stopped
+
+
+def _opener(
+    name: str, settings: Settings, sessions: list["SparkSession"], stop: _Stop
+) -> Callable[..., "SparkSession"]:
     def open_one(*, connectors: bool, **options: str) -> "SparkSession":
         given = settings.spark
         chosen = SparkOptions(given.master, given.jars, given.driver_memory, options | given.option_pairs())
         print(f"Spark starts ({given.master}) ...", file=sys.stderr, flush=True)
         sessions.append(open_session(name, chosen, connectors=connectors))
+        stop.check()
         return sessions[0]
 
     return open_one
-
-
-def _stop(*_: object) -> None:
-    raise Stopped
 
 
 def _say(text: str, code: int) -> int:
@@ -90,9 +106,11 @@ def _of_spark(error: Exception) -> int:
     if "pyspark" not in type(error).__module__ and "py4j" not in type(error).__module__:
         raise error
     reasons = [line.strip() for line in text.splitlines() if "Caused by:" in line or "Exception" in line]
-    if "is not a Parquet file" in text or "Could not read footer" in text or "CANNOT_READ_FILE_FOOTER" in text:
-        return _say(f"a file of the archive cannot be read: {(reasons or [text])[-1][:500]}", BAD_INPUT)
-    return _say(f"Spark could not do it: {(reasons or text.splitlines() or [text])[-1][:500]}", NOT_DONE)
+    reason = (reasons or text.splitlines() or [text])[-1].removeprefix("Caused by: ")[:500]
+    if "readFooter" in text or "ParquetDecodingException" in text or "is not a Parquet file" in text:
+        names = re.findall(r"file:\S+?\.parquet", text)
+        return _say(f"a file of the archive cannot be read: {', '.join(sorted(set(names)))} {reason}", BAD_INPUT)
+    return _say(f"Spark could not do it: {reason}", NOT_DONE)
 
 
 def table(rows: Iterable[Sequence[Any]], heading: Sequence[str]) -> str:

@@ -65,7 +65,8 @@ def open_session(name: str, options: SparkOptions, *, connectors: bool) -> "Spar
         builder = builder.config(key, value)
     _set_environment()
     session = builder.getOrCreate()
-    session.sparkContext.setLogLevel("ERROR")
+    # What goes wrong comes back as an exception, and is said in one line; Spark would say it in hundreds.
+    session.sparkContext.setLogLevel("FATAL")
     return session
 
 

@@ -21,7 +21,8 @@ CUSTOMERS = 40
 
 def visits() -> list[BannerEvent]:
     """Half of the customers come often and click, from Pune; the others come once, from Delhi."""
-    rng, events = random.Random(1), []
+    rng = random.Random(1)
+    events: list[BannerEvent] = []
     for customer in range(CUSTOMERS):
         is_fan = customer % 2 == 0
         for visit in range(rng.randint(8, 12) if is_fan else 1):
