@@ -143,7 +143,9 @@ def _from_topic(settings: Settings, store: Store, live: Live) -> "Callable[[Spar
             "endingOffsets": offsets_json(epoch.topic, ends),
         }
         messages = read_topic(spark, kafka_options(kafka), epoch.topic, **bounds)
-        return Source(decode(messages, schemas(settings)).events, of_archive(Manifest(), _zones(store), since))
+        # Several passes are made over it, and reading and decoding the log takes longer than all else.
+        events = decode(messages, schemas(settings)).events.persist()
+        return Source(events, of_archive(Manifest(), _zones(store), since))
 
     return read
 
