@@ -64,14 +64,14 @@ def measure(spark: "SparkSession", archive: ArchiveDirectory, events: int) -> li
 
 
 def make(spark: "SparkSession", archive: ArchiveDirectory, events: int) -> None:
-    """Events by arithmetic on their number: 20 in a row belong to 16 impressions."""
+    """Events by arithmetic on their number: 50 in a row belong to 45 impressions."""
     from pyspark.sql import functions as f
 
     from spark_jobs.events import COLUMNS, PARTITIONING
 
-    n, step = f.col("id"), f.col("id") % 20
-    impression = (n - step) + f.when(step < 16, step).otherwise(f.pmod(step * 7, f.lit(16)))
-    kind = f.when(step < 16, "served").when(step < 19, "viewed").otherwise("clicked")
+    n, step = f.col("id"), f.col("id") % 50
+    impression = (n - step) + f.when(step < 45, step).otherwise(f.pmod(step * 7, f.lit(45)))
+    kind = f.when(step < 45, "served").when(step < 49, "viewed").otherwise("clicked")
     mixed = f.pmod(f.xxhash64(impression), f.lit(1 << 30))
     micros = f.lit(FIRST_DAY * 86_400_000_000) + impression * 1000
     values = {
@@ -104,12 +104,12 @@ def make(spark: "SparkSession", archive: ArchiveDirectory, events: int) -> None:
 
 def measure_filter(spark: "SparkSession", archive: ArchiveDirectory) -> list[Result]:
     """One city of all days."""
-    from spark_jobs.events import DDL, Wanted, read_archive, select
+    from spark_jobs.events import DDL, Wanted, read_archive
 
     wanted = Wanted("shop", ["city7"])
 
     def ours() -> "DataFrame":
-        return select(read_archive(spark, archive), wanted)
+        return read_archive(spark, archive, wanted)
 
     def by_hand() -> "DataFrame":
         paths = [str(path) for path in archive.path.glob("tenant=shop/day=*/city=city7")]

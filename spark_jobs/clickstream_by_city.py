@@ -98,11 +98,11 @@ def write(events: "DataFrame", kind: str, output: Path) -> None:
 def _from_archive(
     given: argparse.Namespace, settings: Settings, wanted: "Wanted", open_session: OpenSession
 ) -> "DataFrame":
-    from spark_jobs.events import read_archive, select
+    from spark_jobs.events import read_archive
 
     archive = ArchiveDirectory(Path(given.archive or settings.archive_directory))
     archive.manifest()
-    return select(read_archive(open_session(connectors=False), archive), wanted)
+    return read_archive(open_session(connectors=False), archive, wanted)
 
 
 def _from_topic(

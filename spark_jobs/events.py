@@ -5,7 +5,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from pathlib import Path
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -44,18 +43,19 @@ class Wanted(NamedTuple):
     """Days of the impression in the tenant's zone, both included."""
 
 
-def read_archive(spark: SparkSession, archive: ArchiveDirectory) -> DataFrame:
-    """All events of the archive, read only as far as they are asked for. Raises ArchiveError."""
+EVERYTHING = Wanted()
+
+
+def read_archive(spark: SparkSession, archive: ArchiveDirectory, wanted: Wanted = EVERYTHING) -> DataFrame:
+    """The events wanted, read only as far as they are asked for. Raises ArchiveError."""
     archive.manifest()
-    if not archive.files():
-        raise ArchiveError(f"the archive at {archive.path} has no events yet")
-    return read_files(spark, archive.path)
-
-
-def read_files(spark: SparkSession, path: Path) -> DataFrame:
-    """The same without looking at what they are."""
+    directories = archive.city_directories(wanted.tenant, wanted.cities, wanted.first, wanted.last)
+    if not directories:
+        raise ArchiveError(f"the archive at {archive.path} has no events yet, or none of what is asked for")
+    paths = [str(archive.path)] if wanted == EVERYTHING else [str(path) for path in directories]
     # With a given schema Spark takes the values of directories as they are: city 007 stays a text.
-    return spark.read.schema(DDL).parquet(str(path))
+    reader = spark.read.schema(DDL).option("basePath", str(archive.path))
+    return select(reader.parquet(*paths), wanted)
 
 
 def select(events: DataFrame, wanted: Wanted) -> DataFrame:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable[..., SparkSession]") -> int:
-    from spark_jobs.events import Wanted, day_range, read_archive, select
+    from spark_jobs.events import Wanted, day_range, read_archive
     from spark_jobs.folding import accepted, count, without_repetitions
 
     clock = job.Clock()
@@ -56,7 +56,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
     try:
         _check_tenant(store, given.tenant)
         wanted = Wanted(tenant=given.tenant, first=given.first, last=given.last)
-        events = select(read_archive(open_session(connectors=False), archive), wanted).where("customer IS NOT NULL")
+        events = read_archive(open_session(connectors=False), archive, wanted).where("customer IS NOT NULL")
         counts = count(without_repetitions(accepted(events)), BY).persist()
         segments = cluster(counts, given.most, given.seed).persist()
         print(job.table(summary(segments), HEADING))

@@ -38,6 +38,8 @@ LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     # For the few cores of one machine; the default of 200 makes as many tiny tasks and files.
     "spark.sql.shuffle.partitions": "8",
+    # A job of as many tasks takes longer than looking into so many directories of a local disk.
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
 }
 
 
@@ -47,7 +49,7 @@ class SparkOptions:
 
     master: str = "local[2]"
     jars: str = ""
-    driver_memory: str = "1g"
+    driver_memory: str = "768m"
     options: Mapping[str, str] = field(default_factory=dict)
     """Given last, so they go before ours."""
 

@@ -8,7 +8,7 @@ the lock.
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -152,9 +152,26 @@ class ArchiveDirectory:
         parts = (f"tenant={quote(tenant, safe='')}", f"day={day_to_date(day)}", f"city={quote(city, safe='')}")
         return self.path.joinpath(*parts)
 
-    def day_directories(self) -> list[tuple[date, Path]]:
-        """Every day of every tenant."""
-        found = sorted(self.path.glob("tenant=*/day=*"))
+    def city_directories(
+        self,
+        tenant: str | None = None,
+        cities: Collection[str] = (),
+        first: date | None = None,
+        last: date | None = None,
+    ) -> list[Path]:
+        """Where the events of this tenant, these cities and these days are; None and empty stand for all."""
+        names = [f"city={quote(city, safe='')}" for city in cities] or ["city=*"]
+        below = f"tenant={quote(tenant, safe='')}" if tenant else "tenant=*"
+        days = [
+            directory
+            for day, directory in self.day_directories(below)
+            if (first is None or first <= day) and (last is None or day <= last)
+        ]
+        return [path for directory in days for name in names for path in sorted(directory.glob(name))]
+
+    def day_directories(self, tenant: str = "tenant=*") -> list[tuple[date, Path]]:
+        """Every day of every tenant, or of the one whose directory is named."""
+        found = sorted(self.path.glob(f"{tenant}/day=*"))
         return [(date.fromisoformat(path.name.partition("=")[2]), path) for path in found]
 
     def tenants(self) -> list[str]:

@@ -15,7 +15,7 @@ from bandit.zone import day_of, day_to_date
 from settings import load
 from spark_jobs import embedded_recount
 from spark_jobs.clickstream_by_city import by_banner
-from spark_jobs.events import Wanted, read_archive, select
+from spark_jobs.events import Wanted, read_archive
 from spark_jobs.folding import Exclusions
 from storage.archive import ArchiveDirectory
 from storage.archive_export import export
@@ -75,7 +75,7 @@ def test_archive_filter_and_recount_have_the_figures_of_pandas(
 
     city, first, last = "2d03db55", date(2019, 11, 25), date(2019, 11, 27)
     wanted = Wanted("fashion", [city], "men-1", first, last)
-    found = by_banner(select(read_archive(spark, archive), wanted)).collect()
+    found = by_banner(read_archive(spark, archive, wanted)).collect()
     part = frame[(frame["slot"] == "men-1") & (frame["user_feature_1"] == city) & frame["date"].between(first, last)]
     plain = part.groupby("item_id")["click"].agg(["size", "sum"])
     assert {row.banner: (row.served, row.clicks) for row in found} == {
