@@ -5,6 +5,7 @@ PYTHON_IN_VENV = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
 .PHONY: environment environment-dev environment-whole
+.PHONY: spark-jars bench-spark
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -48,6 +49,12 @@ services-up: environment ## start Cassandra, Kafka and a registry on this machin
 
 services-down: environment ## stop them; their data stay in data/services
 	@$(PYTHON_IN_VENV) -m services down
+
+spark-jars: environment ## fetch the connectors of the Spark jobs with Maven (needs Java 17 and Maven)
+	@$(PYTHON_IN_VENV) -m spark_jobs.jars
+
+bench-spark: environment-dev ## measure the Spark jobs over 5,000,000 events against plain Spark; ARGS="--events 500000"
+	@$(PYTHON_IN_VENV) -m benchmarks.spark $(ARGS)
 
 clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -39,6 +39,11 @@ class Paths:
         return self.data / "secrets.json"
 
     @property
+    def archive(self) -> Path:
+        """Events as Parquet, unless archive.directory names another place."""
+        return self.data / "archive"
+
+    @property
     def media(self) -> Path:
         """Uploaded pictures, a directory for each tenant."""
         return self.data / "media"

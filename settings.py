@@ -18,6 +18,7 @@ from settings_cassandra import Cassandra, cassandra_contradictions
 from settings_kafka import Consumer, Kafka, kafka_contradictions
 from settings_rows import Check, choice, is_http_url, number, pattern, setting
 from settings_sources import CONFIG_VARIABLE, Found, Key, read_environment, read_file
+from settings_spark import Archive, Spark
 
 ROOT = Path(__file__).parent
 """Where app.py and config.ini are; relative paths start here."""
@@ -178,6 +179,8 @@ class Settings:
     cassandra: Cassandra = field(default_factory=Cassandra)
     kafka: Kafka = field(default_factory=Kafka)
     consumer: Consumer = field(default_factory=Consumer)
+    spark: Spark = field(default_factory=Spark)
+    archive: Archive = field(default_factory=Archive)
     sources: Mapping[Key, str] = field(default_factory=dict)
     """Where each value came from that is not the default."""
 
@@ -185,6 +188,12 @@ class Settings:
     def paths(self) -> Paths:
         """Absolute, whatever the current directory is."""
         return Paths((ROOT / self.data.directory).resolve())
+
+    @property
+    def archive_directory(self) -> Path:
+        """Absolute; in the data directory unless the setting names another place."""
+        given = self.archive.directory
+        return (ROOT / given).resolve() if given else self.paths.archive
 
     def rows(self) -> Iterator[tuple[Key, str, str]]:
         """(key, value, where it came from) of every setting; of a secret only whether it is set."""

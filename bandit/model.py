@@ -219,6 +219,17 @@ class WouldBeRow(NamedTuple):
     decisions: int
 
 
+class SegmentRow(NamedTuple):
+    """Cumulative numbers of one (segment of customers, banner) of one slot, as of the clustering that found it."""
+
+    day: int
+    segment: str
+    banner: str
+    served: int
+    viewed: int
+    clicks: int
+
+
 class ClickRow(NamedTuple):
     """One accepted click: the clicked-banner data. Times are microseconds since 1970 UTC."""
 

@@ -12,7 +12,7 @@ from operator import attrgetter
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-from bandit.model import CountRow, ReferrerRow, Trial
+from bandit.model import CountRow, ReferrerRow, SegmentRow, Trial
 from bandit.zone import day_to_date
 
 CONFIDENCE = 0.95
@@ -27,6 +27,7 @@ class Group(StrEnum):
     DAY = "day"
     POLICY = "policy"
     REFERRER = "referrer"
+    SEGMENT = "segment"
 
 
 class Belief(NamedTuple):
@@ -101,7 +102,7 @@ def select(
 
 
 def report(
-    rows: Iterable[CountRow] | Iterable[ReferrerRow],
+    rows: Iterable[CountRow] | Iterable[ReferrerRow] | Iterable[SegmentRow],
     group: Group,
     *,
     trial: Trial,
@@ -112,8 +113,8 @@ def report(
 
     `weights` is what a click on each banner is worth; 1 for a banner it does not name.
 
-    Only referrer rows can be grouped by referrer, and they have neither city nor policy. With `beliefs`, for a report
-    by banner, each banner it names has a row even without counts.
+    Only referrer rows can be grouped by referrer and only segment rows by segment; they have neither city nor policy.
+    With `beliefs`, for a report by banner, each banner it names has a row even without counts.
     """
     known = beliefs or {}
     groups = dict.fromkeys(known, _Valued()) | _grouped(rows, group, weights or {})
@@ -142,7 +143,7 @@ def click_rate_interval(clicks: int, trials: int) -> tuple[float, float]:
     return low, high
 
 
-def clamped(row: CountRow | ReferrerRow) -> Totals:
+def clamped(row: CountRow | ReferrerRow | SegmentRow) -> Totals:
     """What the row counts, with clicks at most views and views at most impressions."""
     viewed = min(row.viewed, row.served)
     return Totals(row.served, viewed, min(row.clicks, viewed))
@@ -154,7 +155,7 @@ def trials_of(totals: Totals, trial: Trial) -> int:
 
 
 def _grouped(
-    rows: Iterable[CountRow] | Iterable[ReferrerRow], group: Group, weights: Mapping[str, float]
+    rows: Iterable[CountRow] | Iterable[ReferrerRow] | Iterable[SegmentRow], group: Group, weights: Mapping[str, float]
 ) -> dict[str, _Valued]:
     key_of = attrgetter(group)
     sums: defaultdict[Any, list[int]] = defaultdict(lambda: [0, 0, 0])

@@ -21,6 +21,8 @@ from serving.keyring import Keyring, customer_digest
 from serving.secret_file import SecretFileError, keyring, load_or_create
 from serving.token import CUSTOMER_BYTES
 from settings import Settings, SettingsError, load
+from storage.archive import ArchiveDirectory, ArchiveError
+from storage.archive_tidying import alone, forget_customer
 from storage.base import Refusal, StoreUnavailable
 from storage.drain_status import backlog_bytes, is_alive
 from storage.opening import store_for
@@ -44,12 +46,22 @@ def forget(settings: Settings, tenant: str, customer_id: str, say: Callable[[str
         say(f"{store.forget_customer(tenant, customer)} rows no longer name this customer")
     finally:
         store.close()
+    _forget_in_archive(ArchiveDirectory(settings.archive_directory), tenant, customer, say)
     if not delivered:
         raise CannotForget(
             "the journal still holds events that are not delivered, maybe some of this customer. Start the service, or "
             "`python app.py drain`, and run this again"
         )
     _check_dead_letters(settings.paths.journal, tenant, customer)
+
+
+def _forget_in_archive(archive: ArchiveDirectory, tenant: str, customer: bytes, say: Callable[[str], object]) -> None:
+    if not archive.path.exists():
+        return
+    if archive.manifest().topic:
+        say("events that are in Kafka and not archived yet still name the customer; run this again when they are")
+    with alone(archive):
+        say(f"{forget_customer(archive, tenant, customer)} archived events no longer name this customer")
 
 
 def _check_dead_letters(journal: Path, tenant: str, customer: bytes) -> None:
@@ -102,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (CannotForget, StoreUnavailable, SecretFileError, OSError) as error:
+    except (CannotForget, ArchiveError, StoreUnavailable, SecretFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -46,17 +46,24 @@ def jars(name: str) -> Path:
     The first time takes about 15 seconds and 50 MB a service.
     """
     pom = Path(__file__).parent / f"{name}.pom.xml"
-    kept = _cache() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
+    kept = kept_in(pom)
     if not kept.exists():
-        _fetch(pom, kept)
+        fetch(pom, kept)
     return kept
+
+
+def kept_in(pom: Path) -> Path:
+    """Where the jars of a pom are kept, whether they are there yet or not."""
+    name = pom.name.partition(".")[0]
+    return _cache() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
 
 
 def _cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "banner-optimiser"
 
 
-def _fetch(pom: Path, kept: Path) -> None:
+def fetch(pom: Path, kept: Path) -> None:
+    """Put the jars that the pom names into this directory, whole or not at all. Raises Missing."""
     maven = shutil.which("mvn")
     if maven is None:
         raise Missing(_INSTALL_MAVEN)
@@ -64,7 +71,17 @@ def _fetch(pom: Path, kept: Path) -> None:
     with tempfile.TemporaryDirectory(dir=kept.parent) as work:
         shutil.copy(pom, Path(work) / "pom.xml")
         target = Path(work) / "jars"
-        _run_maven([maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={target}"], work)
+        _run_maven(
+            [
+                maven,
+                "-q",
+                "-B",
+                "dependency:copy-dependencies",
+                "-DincludeScope=runtime",
+                f"-DoutputDirectory={target}",
+            ],
+            work,
+        )
         for archive in target.glob("*.tar.gz"):
             with tarfile.open(archive) as packed:
                 packed.extractall(target, filter="data")
@@ -76,7 +93,7 @@ def _run_maven(command: list[str], directory: str) -> None:
     answer = subprocess.run(command, cwd=directory, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     if answer.returncode:
         last = "\n".join((answer.stdout + answer.stderr).strip().splitlines()[-5:])
-        raise Missing(f"Maven could not fetch the services; is the network there? It said:\n{last}")
+        raise Missing(f"Maven could not fetch the jars; is the network there? It said:\n{last}")
 
 
 def _keep(target: Path, kept: Path) -> None:

@@ -19,6 +19,7 @@ from bandit.model import (
     ReferrerRow,
     SampledRow,
     Seed,
+    SegmentRow,
     Slot,
     Tenant,
     WouldBeRow,
@@ -173,6 +174,21 @@ class Store(ABC):
         """City names no configuration knows, with the impressions that carried them, most first."""
 
     @abstractmethod
+    def put_segments(
+        self, tenant: str, run: int, members: Iterable[tuple[bytes, str]], counts: Iterable[tuple[str, SegmentRow]]
+    ) -> None:
+        """Replace the segments of the tenant's customers: (customer hash, segment), and (slot, counts) of each segment.
+        Readers see the old ones until all is written. `run` grows from one call to the next."""
+
+    @abstractmethod
+    def customer_segments(self, tenant: str) -> Iterator[tuple[bytes, str]]:
+        """(customer hash, segment) of every customer who has one, in no order."""
+
+    @abstractmethod
+    def segment_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SegmentRow]:
+        """What was counted of each segment on the days first_day..last_day, both included."""
+
+    @abstractmethod
     def record_change(self, tenant: str | None, record: ChangeRecord) -> None:
         """Add a line to the tenant's audit log, or to that of the operators (None). Lines are never changed, and stay
         when the tenant is deleted."""
@@ -183,7 +199,7 @@ class Store(ABC):
 
     @abstractmethod
     def forget_customer(self, tenant: str, customer: bytes) -> int:
-        """Erase this customer hash from clicks and events; how many rows were touched. Counts stay."""
+        """Erase this customer hash from clicks, events and segments; how many rows were touched. Counts stay."""
 
     @abstractmethod
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:

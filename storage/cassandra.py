@@ -4,13 +4,14 @@ from storage.base import SchemaVersionError, StoreUnavailable
 from storage.cassandra_audit import AuditTable
 from storage.cassandra_configuration import ConfigurationTables
 from storage.cassandra_counts import CountTables
+from storage.cassandra_segments import SegmentTables
 from storage.cassandra_session import SERVING, CassandraOptions, CassandraSession
 from storage.cassandra_tables import version
 
 __all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
 
 
-class CassandraStore(AuditTable, ConfigurationTables, CountTables):
+class CassandraStore(AuditTable, ConfigurationTables, CountTables, SegmentTables):
     """May be used by any number of threads; connects when first used, also anew in a child after a fork."""
 
     def __init__(self, options: CassandraOptions, *, reading: str = SERVING) -> None:
@@ -23,6 +24,9 @@ class CassandraStore(AuditTable, ConfigurationTables, CountTables):
         """Raise SchemaVersionError when a newer release wrote the tables, StoreUnavailable when they cannot be used."""
         if version(self._session) is None:
             raise StoreUnavailable("Cassandra: there are no tables; `python -m storage.cassandra_schema` makes them")
+
+    def forget_customer(self, tenant: str, customer: bytes) -> int:
+        return super().forget_customer(tenant, customer) + self.forget_segment(tenant, customer)
 
     def close(self) -> None:
         self._session.close()

@@ -7,12 +7,25 @@ from storage.sqlite_audit import AuditTable
 from storage.sqlite_configuration import ConfigurationTables
 from storage.sqlite_counts import CountTables
 from storage.sqlite_decisions import DecisionTables
+from storage.sqlite_recount import RawEvents
 from storage.sqlite_schema import check_version, upgrade
+from storage.sqlite_segments import SegmentTables
 from storage.sqlite_sink import EventTables
 from storage.sqlite_upkeep import Upkeep
 
 
-class SqliteStore(AuditTable, ConfigurationTables, CountTables, DecisionTables, EventTables, Upkeep, Store, EventSink):
+class SqliteStore(
+    AuditTable,
+    ConfigurationTables,
+    CountTables,
+    DecisionTables,
+    EventTables,
+    RawEvents,
+    SegmentTables,
+    Upkeep,
+    Store,
+    EventSink,
+):
     """May be used by any number of threads and processes at once; they take turns in writing.
 
     Made directly it touches nothing until first used and expects the file to be there; `open` makes or upgrades it.

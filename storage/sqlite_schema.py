@@ -83,7 +83,21 @@ VERSION_3 = (
     "CREATE INDEX recorded_changes_by_time ON recorded_changes (tenant, changed_at)",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3)
+VERSION_4 = (
+    # The highest id of an event that was ever pruned: ids are not used again, since the archive goes on from one.
+    "INSERT INTO meta VALUES ('pruned_event', 0)",
+    # Groups of customers that a clustering found, and what was counted of each: written beside those of the run
+    # before, and read once the run is the tenant's.
+    "CREATE TABLE segmentations (tenant TEXT PRIMARY KEY, run INTEGER NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE customer_segments (tenant TEXT NOT NULL, run INTEGER NOT NULL, customer BLOB NOT NULL,
+        segment TEXT NOT NULL, PRIMARY KEY (tenant, run, customer)) WITHOUT ROWID""",
+    """CREATE TABLE segment_counts (tenant TEXT NOT NULL, run INTEGER NOT NULL, slot TEXT NOT NULL,
+        day INTEGER NOT NULL, segment TEXT NOT NULL, banner TEXT NOT NULL, served INTEGER NOT NULL,
+        viewed INTEGER NOT NULL,
+        clicks INTEGER NOT NULL, PRIMARY KEY (tenant, run, slot, day, segment, banner)) WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

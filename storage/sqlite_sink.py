@@ -80,7 +80,10 @@ class Delivery:
         self._write_unrecognised()
         self._decisions.write(self._connection)
         many = self._connection.executemany
-        many("INSERT INTO events (received_at, tenant, customer, payload) VALUES (?, ?, ?, ?)", self._events)
+        many(
+            "INSERT INTO events (id, received_at, tenant, customer, payload) VALUES (?, ?, ?, ?, ?)",
+            [(number, *event) for number, event in enumerate(self._events, self._next_event())],
+        )
         # A claim that somebody else removed must not stop the drain: the first click stays.
         many(
             """INSERT OR IGNORE INTO clicks (impression_id, tenant, city, day, received_at, served_at, slot, banner,
@@ -89,6 +92,12 @@ class Delivery:
         )
         for (journal, shard), received in self._received.items():
             sqlite_positions.save(self._connection, journal, shard, received)
+
+    def _next_event(self) -> int:
+        """An id that no event ever had."""
+        query = """SELECT max((SELECT coalesce(max(id), 0) FROM events),
+            (SELECT value FROM meta WHERE name = 'pruned_event')) + 1"""
+        return int(self._connection.execute(query).fetchone()[0])
 
     def _needs_lost_claim(self, shard: int, event: BannerEvent) -> bool:
         """Its claim may have been pruned; a record that was taken before needs none."""

@@ -16,12 +16,14 @@ class Upkeep(Connected):
 
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
         # Two transactions, so that a delivery can go between them.
+        old = "SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?"
         with self._connections.writing() as connection:
-            events = connection.execute(
-                """DELETE FROM events WHERE id IN (
-                       SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?)""",
+            connection.execute(
+                f"""UPDATE meta SET value = max(value, (SELECT coalesce(max(id), 0) FROM ({old})))
+                    WHERE name = 'pruned_event'""",
                 (events_before, limit),
-            ).rowcount
+            )
+            events = connection.execute(f"DELETE FROM events WHERE id IN ({old})", (events_before, limit)).rowcount
         # An impression id begins with its served_at, as eight bytes whose order is that of time.
         oldest_kept = max(claims_before, 0).to_bytes(8, "big")
         with self._connections.writing() as connection:
@@ -37,7 +39,10 @@ class Upkeep(Connected):
         return events + claims
 
     def forget_customer(self, tenant: str, customer: bytes) -> int:
-        return self._forget_in_clicks(tenant, customer) + self._forget_in_events(tenant, customer)
+        with self._connections.writing() as connection:
+            deletion = "DELETE FROM customer_segments WHERE tenant = ? AND customer = ?"
+            segments = connection.execute(deletion, (tenant, customer)).rowcount
+        return segments + self._forget_in_clicks(tenant, customer) + self._forget_in_events(tenant, customer)
 
     def backup(self, target: Path) -> None:
         """Copy the whole store into one file while others read and write; target is replaced, whole or not at all.

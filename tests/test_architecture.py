@@ -12,7 +12,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 CORE = {"bandit", "storage", "serving"}
-SETTINGS = {"settings", "settings_cassandra", "settings_kafka", "settings_rows", "settings_sources", "data_directory"}
+SETTINGS = {
+    "settings",
+    "settings_cassandra",
+    "settings_kafka",
+    "settings_rows",
+    "settings_sources",
+    "settings_spark",
+    "data_directory",
+}
 
 MAY_IMPORT = {
     "bandit": {"bandit"},
@@ -22,14 +30,16 @@ MAY_IMPORT = {
     "web": {*CORE, "web"},
     "processes": {*CORE, *SETTINGS, "kafka_ingest", "processes"},
     "commands": {*CORE, *SETTINGS, "kafka_ingest", "processes", "services", "commands"},
+    "spark_jobs": {"bandit", "storage", "kafka_ingest", "services", *SETTINGS, "spark_jobs"},
     "services": {"services", "processes"},
-    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "kafka_ingest", "processes", "services"},
+    "benchmarks": {*CORE, *SETTINGS, "benchmarks", "commands", "kafka_ingest", "processes", "services", "spark_jobs"},
     "app": {*CORE, *SETTINGS, "kafka_ingest", "web", "processes"},
     "settings": SETTINGS,
     "settings_cassandra": {"settings_rows"},
     "settings_kafka": {"settings_rows"},
     "settings_rows": set[str](),
     "settings_sources": set[str](),
+    "settings_spark": {"settings_rows"},
     "data_directory": set[str](),
 }
 ENTRY_POINTS = {
@@ -49,13 +59,14 @@ ONLY_IN = {
     "sqlite3": ("storage/sqlite",),
     "kafka": ("kafka_ingest/", "benchmarks/"),
     "cassandra": ("storage/cassandra",),
+    "pyspark": ("spark_jobs/", "benchmarks/"),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),
 }
 IMPURE = {"time", "random", "secrets", "os", "socket", "subprocess", "threading", "logging", "sqlite3"}
 """What the decision core must not know: it is given the time and the randomness, and it does no I/O."""
 
-HEAVY = {"pandas", "sklearn", "scipy"}
+HEAVY = {"pandas", "sklearn", "scipy", "pyarrow"}
 """Imported inside functions, so that no web worker loads them."""
 
 SIDE_EFFECTS = {

@@ -100,6 +100,12 @@ class ReferrerRow(Row):
     referrer: str
 
 
+class SegmentRow(Row):
+    """A segment of customers."""
+
+    segment: str
+
+
 class Report(Answer):
     """What a report is about."""
 
@@ -131,6 +137,12 @@ class PolicyReport(Report):
     """By policy."""
 
     rows: list[PolicyRow]
+
+
+class SegmentReport(Report):
+    """By segment of customers."""
+
+    rows: list[SegmentRow]
 
 
 class ReferrerReport(Report):

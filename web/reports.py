@@ -33,6 +33,7 @@ from web.report_schemas import (
     ReferrerQuery,
     ReferrerReport,
     ReportQuery,
+    SegmentReport,
 )
 
 DEFAULT_DAYS = 30
@@ -112,6 +113,15 @@ def report_by_referrer(query: ReferrerQuery) -> Json | Response:
     rows = context().store.referrer_counts(*scope.place())
     counted = measure.report(rows, Group.REFERRER, trial=scope.slot.trial, weights=scope.weights())
     return _answer(scope, Group.REFERRER, counted, query)
+
+
+@reports.get("/segment", responses={200: SegmentReport})
+@requires(Role.READ)
+def report_by_segment(query: ReferrerQuery) -> Json | Response:
+    """By segment of customers, as of the last run of the clustering (spark_jobs.segments)."""
+    scope = scope_of(query)
+    rows = context().store.segment_counts(*scope.place())
+    return _answer(scope, Group.SEGMENT, measure.report(rows, Group.SEGMENT, trial=scope.slot.trial), query)
 
 
 @reports.get("/clicks", responses={200: ClickReport})

@@ -22,6 +22,7 @@ from tests.storage.cassandra_sink import CountingSink
 from tests.storage.configured import SLOT, TENANT
 from tests.storage.contract import ReadingContract, StoreContract
 from tests.storage.events import NOON_US, deliver, served, totals
+from tests.storage.segments_contract import SegmentsContract
 from tests.storage.sink_contract import CountingContract, DeliveryContract
 
 EPOCH = Epoch(1, "banner-events", "topic-id", 4, NOON_US, {0: 0, 3: 12}, "")
@@ -78,6 +79,10 @@ def sink(session: CassandraSession) -> CountingSink:
 
 class TestCassandraStore(StoreContract):
     pass
+
+
+class TestCassandraSegments(SegmentsContract):
+    """Groups of customers."""
 
 
 class TestCassandraAudit(AuditContract):

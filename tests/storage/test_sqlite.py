@@ -12,6 +12,7 @@ from storage.sqlite import SqliteStore
 from tests.storage.audit_contract import AuditContract
 from tests.storage.contract import EventSinkContract, ReadingContract, StoreContract
 from tests.storage.events import Log, all_rows, clicked, served, totals
+from tests.storage.segments_contract import SegmentsContract
 from tests.storage.sqlite_file import SLOTS, expected, query, stream
 
 
@@ -38,6 +39,10 @@ class TestSqliteStore(StoreContract):
 
 class TestSqliteReading(ReadingContract):
     pass
+
+
+class TestSqliteSegments(SegmentsContract):
+    """Groups of customers."""
 
 
 class TestSqliteAudit(AuditContract):

@@ -1,0 +1,41 @@
+"""One Spark session for all tests of this directory: it takes ten seconds to start."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from spark_jobs.session import SparkOptions, open_session
+from storage.base import MissingPackage
+
+QUICK = {
+    "spark.sql.shuffle.partitions": "1",
+    # For a thousand rows compiling takes longer than what it saves.
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+    "spark.sql.adaptive.enabled": "false",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.ui.showConsoleProgress": "false",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/spark" in str(item.path):
+            # py4j leaves sockets that it needs no more to the garbage collector, which closes them.
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """A local session with the connectors; skipped where Spark, Java or the jars are missing, an error in CI."""
+    try:
+        session = open_session("tests", SparkOptions(options=QUICK), connectors=True)
+    except MissingPackage as missing:
+        if "REQUIRE_SERVICES" in os.environ:
+            pytest.fail(str(missing), pytrace=False)
+        pytest.skip(str(missing))
+    yield session
+    session.stop()

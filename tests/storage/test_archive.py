@@ -1,0 +1,155 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bandit.zone import day_to_date
+from storage import archive_tidying
+from storage.archive import ArchiveDirectory, ArchiveError, Manifest, Stored
+from storage.archive_export import export
+from storage.archive_tidying import alone, expire, forget_customer, merge_small_files
+from storage.sqlite import SqliteStore
+from storage.stream_checkpoint import is_complete
+from tests.storage.archived import archive_of, read, some_events
+from tests.storage.events import DAY, NOON_US, Log, served
+
+EVENTS = some_events(60)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    store = SqliteStore.open(tmp_path / "banner.db")
+    store.deliver(Log().records(*EVENTS))
+    return store
+
+
+def identity(frame: pd.DataFrame) -> pd.DataFrame:
+    """Everything but the order of the rows."""
+    columns = sorted(frame.columns)
+    return frame[columns].map(repr).sort_values(columns).reset_index(drop=True)
+
+
+def test_the_export_holds_every_event_once_with_all_its_fields(store: SqliteStore, tmp_path: Path) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    assert export(store, archive, NOON_US, str, chunk=37) == len(EVENTS)
+    frame = read(archive).sort_values("log_offset").reset_index(drop=True)
+    assert list(frame["log_offset"]) == list(range(1, len(EVENTS) + 1))
+    assert list(frame["impression_id"]) == [event.impression_id for event in EVENTS]
+    for column in ("tenant", "city", "kind", "banner", "policy", "verdict", "customer"):
+        assert list(frame[column]) == [getattr(event, column) for event in EVENTS], column
+    assert list(frame["day"].astype(str)) == [str(day_to_date(event.day)) for event in EVENTS]
+    assert list(frame["served_at"].astype("int64")) == [event.served_at for event in EVENTS]
+
+
+def test_a_second_export_adds_only_what_came_since(store: SqliteStore, tmp_path: Path) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    export(store, archive, NOON_US, str)
+    store.deliver(Log(journal=8).records(served(1000)))
+    assert export(store, archive, NOON_US, str) == 1
+    assert export(store, archive, NOON_US, str) == 0
+    assert len(read(archive)) == len(EVENTS) + 1
+
+
+def test_an_export_that_was_killed_between_files_leaves_no_event_twice(store: SqliteStore, tmp_path: Path) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    archive.create(Manifest(pending_offset=50))
+    archive.write("events-000000000001-000000000050", store.events_between(1, 50)[:20])
+    export(store, archive, NOON_US, str)
+    assert sorted(read(archive)["log_offset"]) == list(range(1, len(EVENTS) + 1))
+
+
+def test_ids_of_pruned_events_are_not_used_again(store: SqliteStore, tmp_path: Path) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    export(store, archive, NOON_US, str)
+    store.prune(events_before=2 * NOON_US, claims_before=0, limit=10_000)
+    store.deliver(Log(journal=8).records(served(1000)))
+    assert export(store, archive, NOON_US, str) == 1
+    assert archive.manifest().complete_since_us == 0
+
+
+def test_events_that_were_pruned_before_they_were_archived_are_said(store: SqliteStore, tmp_path: Path) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    store.prune(events_before=2 * NOON_US, claims_before=0, limit=10_000)
+    said: list[str] = []
+    export(store, archive, NOON_US, said.append)
+    assert archive.manifest().complete_since_us == NOON_US
+    assert "forgotten" in said[0]
+
+
+def test_merged_files_hold_the_same_events(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path, EVENTS)
+    before = read(archive)
+    with alone(archive):
+        assert merge_small_files(archive, lambda _: True, str) > 0
+    partitions = {path.parent for path in archive.files()}
+    assert len(archive.files()) == len(partitions)
+    pd.testing.assert_frame_equal(identity(read(archive)), identity(before))
+
+
+def test_a_merge_that_was_killed_at_any_step_is_finished_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archive_of(tmp_path, EVENTS)
+    before = read(archive)
+
+    def killed(_archive: ArchiveDirectory) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, archive.alone(), pytest.raises(KeyboardInterrupt):
+        patch.setattr(archive_tidying, "_finish_merge", killed)
+        merge_small_files(archive, lambda _: True, str)
+    archive.files()[0].unlink()  # it had begun to remove its inputs
+    with alone(archive):
+        pass
+    pd.testing.assert_frame_equal(identity(read(archive)), identity(before))
+
+
+def test_files_of_a_batch_that_was_not_committed_are_not_merged(tmp_path: Path) -> None:
+    (tmp_path / "commits").mkdir()
+    (tmp_path / "commits" / "4").touch()
+    assert is_complete(tmp_path, Path("stream-0123abcd-000000004.parquet"))
+    assert not is_complete(tmp_path, Path("stream-0123abcd-000000005.parquet"))
+    assert is_complete(tmp_path, Path("merged-0123.parquet"))
+
+
+def test_a_forgotten_customer_is_in_no_event_and_all_others_are(tmp_path: Path) -> None:
+    archive = archive_of(tmp_path, EVENTS)
+    customer = next(event.customer for event in EVENTS if event.tenant == "shop" and event.customer)
+    before = read(archive)
+    named = int(((before["customer"] == customer) & (before["tenant"] == "shop")).sum())
+    with alone(archive):
+        assert forget_customer(archive, "shop", customer) == named > 0
+        assert forget_customer(archive, "shop", customer) == 0
+    after = read(archive)
+    of_shop = after[after["tenant"] == "shop"]
+    assert customer not in set(of_shop["customer"])
+    assert int(after["customer"].isna().sum()) == named
+    pd.testing.assert_frame_equal(identity(after.drop(columns="customer")), identity(before.drop(columns="customer")))
+
+
+@pytest.mark.parametrize("what", ["customer", "day"])
+def test_days_past_their_time_lose_the_customers_or_go(tmp_path: Path, what: str) -> None:
+    archive = archive_of(tmp_path, EVENTS)
+    first_kept = day_to_date(DAY + 1)
+    with alone(archive):
+        assert expire(archive, first_kept, what) > 0
+        assert expire(archive, first_kept, what) == 0
+    frame = read(archive)
+    old = frame[frame["day"].astype(str) < str(first_kept)]
+    young = frame[frame["day"].astype(str) >= str(first_kept)]
+    assert len(young) == sum(event.day > DAY for event in EVENTS) and young["customer"].notna().all()
+    assert len(old) == (0 if what == "day" else len(EVENTS) - len(young))
+    assert old["customer"].isna().all()
+    assert archive.manifest().removed_before == (str(first_kept) if what == "day" else "")
+
+
+def test_an_archive_of_a_newer_release_is_refused(tmp_path: Path) -> None:
+    archive_of(tmp_path, EVENTS[:3], format=2)
+    with pytest.raises(ArchiveError, match="format 2"):
+        ArchiveDirectory(tmp_path).manifest()
+
+
+def test_files_of_unknown_origin_are_not_taken_over(tmp_path: Path) -> None:
+    ArchiveDirectory(tmp_path).write("x", [Stored(1, served(1))])
+    with pytest.raises(ArchiveError, match="no _archive"):
+        ArchiveDirectory(tmp_path).create(Manifest())
