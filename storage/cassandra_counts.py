@@ -2,10 +2,9 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from itertools import pairwise
 
-from bandit.model import ClickRow, CountRow, ReferrerRow
+from bandit.model import ClickRow, CountRow, ReferrerRow, SampledRow, WouldBeRow
 from storage.base import Changes, Store
 from storage.cassandra_change import settled_head
 from storage.cassandra_clicks import BUCKETS
@@ -15,6 +14,10 @@ from storage.sums import sum_shards
 READ_COUNTS = """SELECT day, policy, city, banner, served, viewed, clicks FROM counts
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_REFERRER_COUNTS = """SELECT day, referrer, banner, served, viewed, clicks FROM counts_by_referrer
+    WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_SAMPLED = """SELECT day, eligible, banner, decisions, inverse, squares, largest FROM sampled
+    WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_WOULD_BE = """SELECT day, city, banner, decisions FROM would_be
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_CLICKS = """SELECT received_at, served_at, impression_id, slot, city, banner, customer, referrer
     FROM clicks_by_city WHERE tenant = ? AND city = ? AND day = ? AND bucket = ?
@@ -51,10 +54,21 @@ class CountTables(Store):
     _reading: str
 
     def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
-        return [CountRow._make(row) for row in self._summed(READ_COUNTS, tenant, slot, first_day, last_day)]
+        rows = self._by_days(READ_COUNTS, tenant, slot, first_day, last_day)
+        return [CountRow._make(row) for several in rows for row in sum_shards(several)]
 
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
-        return [ReferrerRow._make(row) for row in self._summed(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)]
+        rows = self._by_days(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)
+        return [ReferrerRow._make(row) for several in rows for row in sum_shards(several)]
+
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """One for each shard: who reads them sums them up."""
+        rows = self._by_days(READ_SAMPLED, tenant, slot, first_day, last_day)
+        return [SampledRow._make(row) for several in rows for row in several]
+
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        rows = self._by_days(READ_WOULD_BE, tenant, slot, first_day, last_day)
+        return [WouldBeRow._make(row) for several in rows for row in several]
 
     def changes(self, cursor: int) -> Changes:
         """It cannot tell: the consumers that write are not asked to keep a list."""
@@ -98,11 +112,11 @@ class CountTables(Store):
         """Nothing: events are kept in the archive, and claims end by themselves."""
         return 0
 
-    def _summed(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[Row]:
+    def _by_days(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> list[list[Row]]:
+        """Rows of the same day are in the same list."""
         epoch = self._active_epoch()
         requests = [(statement, (tenant, slot, days, epoch)) for days in _chunks(first_day, last_day)]
-        for rows in self._session.run_many(requests, self._reading):
-            yield from sum_shards(rows)
+        return self._session.run_many(requests, self._reading)
 
     def _active_epoch(self) -> int:
         if self._epoch is None:
