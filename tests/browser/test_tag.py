@@ -77,7 +77,7 @@ def test_each_banner_is_viewed_once_however_often_one_scrolls(
     after = shop.counted()
     assert {name: after[name] - before[name] for name in after} == {"served": 2, "viewed": 2, "clicks": 0}
     assert len(seen.sent("POST", "/view")) == 2
-    assert seen.shift() == 0
+    assert seen.shifts() == []
     assert seen.complaints == []
 
 
@@ -197,7 +197,7 @@ def test_with_the_service_stopped_the_page_shows_its_own_and_nothing_hangs(
         seen.open(address)  # returns with the load event
         for text in ("our own picture", "our own offer"):
             expect(seen.page.get_by_text(text)).to_be_visible()
-        assert seen.shift() == 0
+        assert seen.shifts() == []
     finally:
         shop.service.start()
 
