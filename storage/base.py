@@ -157,12 +157,17 @@ class Store(ABC):
         """Cumulative counts of the days first_day..last_day, both included."""
 
     @abstractmethod
+    def daily_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        """The same with all cities together (ALL_CITIES). Cities are not cut to clicks <= views <= served beforehand."""
+
+    @abstractmethod
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         """The same by referrer."""
 
     @abstractmethod
     def changes(self, cursor: int) -> Changes:
-        """Which counts changed since a cursor of an earlier call (0: ever)."""
+        """Which counts changed since a cursor of an earlier call (0: ever). Of a back end that cannot tell, another cursor
+        means that it counts anew: whatever was read before may differ."""
 
     @abstractmethod
     def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from bandit.model import ClickRow, CountRow, ReferrerRow
+from bandit.model import ALL_CITIES, ClickRow, CountRow, ReferrerRow
 from storage.base import Changes, Store
 from storage.cassandra_change import settled_head
 from storage.cassandra_clicks import BUCKETS
@@ -14,6 +14,7 @@ from storage.sums import sum_shards
 
 READ_COUNTS = """SELECT day, policy, city, banner, served, viewed, clicks FROM counts
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_DAILY_COUNTS = READ_COUNTS.replace(" city,", "")
 READ_REFERRER_COUNTS = """SELECT day, referrer, banner, served, viewed, clicks FROM counts_by_referrer
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_CLICKS = """SELECT received_at, served_at, impression_id, slot, city, banner, customer, referrer
@@ -53,12 +54,16 @@ class CountTables(Store):
     def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
         return [CountRow._make(row) for row in self._summed(READ_COUNTS, tenant, slot, first_day, last_day)]
 
+    def daily_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        rows = self._summed(READ_DAILY_COUNTS, tenant, slot, first_day, last_day)
+        return [CountRow(day, policy, ALL_CITIES, *counted) for day, policy, *counted in rows]
+
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         return [ReferrerRow._make(row) for row in self._summed(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)]
 
     def changes(self, cursor: int) -> Changes:
-        """It cannot tell: the consumers that write are not asked to keep a list."""
-        return Changes(cursor, None)
+        """It cannot tell: the consumers that write are not asked to keep a list. The cursor is the epoch."""
+        return Changes(self._active_epoch(), None)
 
     def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:
         most = ALL_ROWS if limit is None else limit
