@@ -61,7 +61,7 @@ class CountTables(Store):
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         return [ReferrerRow._make(row) for row in self._summed(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)]
 
-    def changes(self, cursor: int) -> Changes:
+    def changes(self, cursor: int) -> Changes:  # noqa: ARG002
         """It cannot tell: the consumers that write are not asked to keep a list. The cursor is the epoch."""
         return Changes(self._active_epoch(), None)
 

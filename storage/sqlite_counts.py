@@ -25,7 +25,7 @@ class CountTables(Connected):
                    WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ?""",
                 (ALL_CITIES, tenant, slot, first_day, last_day),
             )
-            return [CountRow._make(row) for row in rows if any(row[-3:])]
+            return [CountRow._make(row) for row in rows]
 
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         with self._connections.reading() as connection:

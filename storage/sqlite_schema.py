@@ -97,26 +97,13 @@ VERSION_4 = (
         clicks INTEGER NOT NULL, PRIMARY KEY (tenant, run, slot, day, segment, banner)) WITHOUT ROWID""",
 )
 
-_ADD_TO_DAY = """ON CONFLICT (tenant, slot, day, policy, banner) DO UPDATE SET served = served + excluded.served,
-    viewed = viewed + excluded.viewed, clicks = clicks + excluded.clicks;"""
-
 VERSION_5 = (
-    # The counts of all cities and shards together, for whoever looks at many days. Kept by triggers, so that whatever
-    # writes counts cannot forget it.
+    # The counts of all cities and shards together, for whoever looks at many days.
     """CREATE TABLE daily_counts (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, policy TEXT NOT NULL,
         banner TEXT NOT NULL, served INTEGER NOT NULL, viewed INTEGER NOT NULL, clicks INTEGER NOT NULL,
         PRIMARY KEY (tenant, slot, day, policy, banner)) WITHOUT ROWID""",
     """INSERT INTO daily_counts SELECT tenant, slot, day, policy, banner, sum(served), sum(viewed), sum(clicks)
         FROM counts GROUP BY tenant, slot, day, policy, banner""",
-    f"""CREATE TRIGGER counts_inserted AFTER INSERT ON counts BEGIN
-        INSERT INTO daily_counts VALUES (new.tenant, new.slot, new.day, new.policy, new.banner,
-            new.served, new.viewed, new.clicks) {_ADD_TO_DAY} END""",
-    f"""CREATE TRIGGER counts_updated AFTER UPDATE OF served, viewed, clicks ON counts BEGIN
-        INSERT INTO daily_counts VALUES (new.tenant, new.slot, new.day, new.policy, new.banner,
-            new.served - old.served, new.viewed - old.viewed, new.clicks - old.clicks) {_ADD_TO_DAY} END""",
-    f"""CREATE TRIGGER counts_deleted AFTER DELETE ON counts BEGIN
-        INSERT INTO daily_counts VALUES (old.tenant, old.slot, old.day, old.policy, old.banner,
-            -old.served, -old.viewed, -old.clicks) {_ADD_TO_DAY} END""",
 )
 
 MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
