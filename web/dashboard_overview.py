@@ -25,7 +25,7 @@ from web.dashboard_tables import Column, Table, numeric
 from web.errors import ApiError
 from web.reports import today
 
-READING_SECONDS = 0.15
+READING_SECONDS = 0.1
 """How long a page reads and computes; the rest is done in the background and comes with a later load. The worker's
 requests for banners wait with it."""
 PERIODS = {"1": "today", "7": "7 days", "30": "30 days", "90": "90 days"}

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -53,6 +54,9 @@ def test_two_slots_get_two_banners_with_one_simple_request(
     assert b'call="/page",status="204"' not in shop.service.request("GET", "/metrics").body  # a preflight
     assert seen.context.cookies() == []
     assert seen.complaints == []
+    asked = [urlsplit(one.url).path for one in seen.requests if one.url.startswith(shop.url)]
+    assert [path for path in asked if not path.startswith("/media/")][:2] == ["/tag.js", "/page"]
+    assert asked.count("/tag.js") == asked.count("/page") == 1
 
 
 def test_one_slot_in_several_places_has_as_many_banners(shop: Shop, storefront: Storefront, visit: OpenVisit) -> None:
