@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> "Flask":
     """The application of one worker process, with its background threads started."""
     from multiprocessing.util import Finalize
 
+    from serving.page_memory import PageMemory
     from storage.opening import store_for
     from web.application import build
     from web.demo import DemoShop
@@ -69,8 +70,11 @@ def create_app(settings: Settings) -> "Flask":
     sys.setswitchinterval(SWITCH_SECONDS)
     store = store_for(settings, busy_seconds=BUSY_SECONDS)
     worker = create_worker(settings, store)
+    memory = PageMemory(store, settings.paths.snapshot / "daily_counts.json")
     worker.start()
-    Finalize(None, worker.stop, exitpriority=10)
+    memory.start()
+    for stop in (worker.stop, memory.stop):
+        Finalize(None, stop, exitpriority=10)
     return build(
         store=store,
         configuration=worker.snapshot.current,
@@ -81,6 +85,7 @@ def create_app(settings: Settings) -> "Flask":
         jobs_directory=settings.paths.jobs,
         now=lambda: datetime.now(UTC),
         insight=worker.insight,
+        memory=memory,
         secure_cookies=settings.server.public_url.startswith("https:"),
         demo=DemoShop(settings.paths.demo, SimulatedVisitors(settings.paths.demo_visitors)),
     )

@@ -18,6 +18,9 @@ OTHER = "_other"
 UNKNOWN = "_unknown"
 """The city of a request that named none."""
 
+ALL_CITIES = ""
+"""The city of counts that are of all cities together."""
+
 MAX_REFERRERS = 200
 """Referrers counted by name for one tenant; later ones are counted as OTHER."""
 

@@ -156,6 +156,10 @@ class Store(ABC):
         """Cumulative counts of the days first_day..last_day, both included."""
 
     @abstractmethod
+    def daily_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        """The same with all cities together (ALL_CITIES); no cell is cut to clicks <= views <= served before."""
+
+    @abstractmethod
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         """The same by referrer."""
 
@@ -170,7 +174,8 @@ class Store(ABC):
 
     @abstractmethod
     def changes(self, cursor: int) -> Changes:
-        """Which counts changed since a cursor of an earlier call (0: ever)."""
+        """Which counts changed since a cursor of an earlier call (0: ever). Where the back end cannot tell, another
+        cursor than before means that it counts anew: whatever was read may differ."""
 
     @abstractmethod
     def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:

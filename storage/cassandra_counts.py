@@ -2,9 +2,10 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
-from bandit.model import ClickRow, CountRow, ReferrerRow, SampledRow, WouldBeRow
+from bandit.model import ALL_CITIES, ClickRow, CountRow, ReferrerRow, SampledRow, WouldBeRow
 from storage.base import Changes, Store
 from storage.cassandra_change import settled_head
 from storage.cassandra_clicks import BUCKETS
@@ -13,6 +14,7 @@ from storage.sums import sum_shards
 
 READ_COUNTS = """SELECT day, policy, city, banner, served, viewed, clicks FROM counts
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_DAILY_COUNTS = READ_COUNTS.replace(" city,", "")
 READ_REFERRER_COUNTS = """SELECT day, referrer, banner, served, viewed, clicks FROM counts_by_referrer
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_SAMPLED = """SELECT day, eligible, banner, decisions, inverse, squares, largest FROM sampled
@@ -54,12 +56,14 @@ class CountTables(Store):
     _reading: str
 
     def counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
-        rows = self._by_days(READ_COUNTS, tenant, slot, first_day, last_day)
-        return [CountRow._make(row) for several in rows for row in sum_shards(several)]
+        return [CountRow._make(row) for row in self._summed(READ_COUNTS, tenant, slot, first_day, last_day)]
+
+    def daily_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        rows = self._summed(READ_DAILY_COUNTS, tenant, slot, first_day, last_day)
+        return [CountRow(day, policy, ALL_CITIES, *counted) for day, policy, *counted in rows]
 
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
-        rows = self._by_days(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)
-        return [ReferrerRow._make(row) for several in rows for row in sum_shards(several)]
+        return [ReferrerRow._make(row) for row in self._summed(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)]
 
     def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
         """One for each shard: who reads them sums them up."""
@@ -70,9 +74,9 @@ class CountTables(Store):
         rows = self._by_days(READ_WOULD_BE, tenant, slot, first_day, last_day)
         return [WouldBeRow._make(row) for several in rows for row in several]
 
-    def changes(self, cursor: int) -> Changes:
-        """It cannot tell: the consumers that write are not asked to keep a list."""
-        return Changes(cursor, None)
+    def changes(self, cursor: int) -> Changes:  # noqa: ARG002
+        """It cannot tell: the consumers that write are not asked to keep a list. The cursor is the epoch."""
+        return Changes(self._active_epoch(), None)
 
     def clicks(self, tenant: str, city: str, day: int, *, limit: int | None = None) -> list[ClickRow]:
         most = ALL_ROWS if limit is None else limit
@@ -111,6 +115,10 @@ class CountTables(Store):
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:  # noqa: ARG002
         """Nothing: events are kept in the archive, and claims end by themselves."""
         return 0
+
+    def _summed(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[Row]:
+        for rows in self._by_days(statement, tenant, slot, first_day, last_day):
+            yield from sum_shards(rows)
 
     def _by_days(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> list[list[Row]]:
         """Rows of the same day are in the same list."""

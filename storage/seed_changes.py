@@ -1,5 +1,6 @@
 """What seeding will change, said in text."""
 
+import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN_PAIRS = 60
+CSV_COLUMNS = ("city", "banner", "old_trials", "old_clicks", "new_trials", "new_clicks")
 
 
 class Change(NamedTuple):
@@ -38,6 +40,19 @@ def table(changed: Sequence[Change]) -> str:
     lines = [_line(row, widths) for row in rows] if changed else []
     more = len(changed) - SHOWN_PAIRS
     return "\n".join([*lines, f"... and {more:,} more pairs"] if more > 0 else lines)
+
+
+def write_csv(path: Path, changed: Iterable[Change]) -> None:
+    """One line a change; 0 where there is no seed."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(CSV_COLUMNS)
+        for city, banner, old, new in changed:
+            writer.writerow([city, banner, *_evidence(old), *_evidence(new)])
+
+
+def _evidence(seed: Seed | None) -> tuple[float, float]:
+    return (seed.trials, seed.clicks) if seed else (0.0, 0.0)
 
 
 def _row(change: Change) -> tuple[str, ...]:

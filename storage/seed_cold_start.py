@@ -29,7 +29,7 @@ from storage.history import Layout, listing, read
 from storage.history_file import BadHistory
 from storage.opening import open_store
 from storage.progress_bar import ProgressBar
-from storage.seed_changes import changes, summary, table
+from storage.seed_changes import changes, summary, table, write_csv
 
 DONE = 0
 STORE_AWAY = 1
@@ -113,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-strength", default=MAX_STRENGTH, type=_number(HIGHEST_STRENGTH), metavar="TRIALS",
         help=f"most trials of one banner in one city (default: {MAX_STRENGTH:g})")  # fmt: skip
     add("--seed-id", type=_id, metavar="ID", help="name of this evidence (default: from the file and its columns)")
+    add("--table", type=Path, metavar="FILE", help="also write all changes to this file, as CSV")
     either = parser.add_mutually_exclusive_group()
     either.add_argument("--dry-run", action="store_true", help="only show what would change")
     either.add_argument("--remove", type=_id, metavar="ID", help="take back the seeds of this id")
@@ -205,6 +206,8 @@ def _write(store: Store, options: argparse.Namespace, seed_id: str, wanted: Sequ
     changed = changes([seed for seed in existing if seed.seed_id == seed_id], wanted)
     others = sorted({seed.seed_id for seed in existing} - {seed_id})
     print(table(changed))
+    if options.table:
+        write_csv(options.table, changed)
     print(f"Seeds {seed_id}: {len(changed):,} of {len(wanted):,} pairs change. Other seeds here: {listing(others)}.")
     if options.dry_run:
         print("Dry run: nothing was written.")

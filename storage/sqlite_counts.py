@@ -1,6 +1,6 @@
 """What was counted, read back from SQLite."""
 
-from bandit.model import ClickRow, CountRow, ReferrerRow
+from bandit.model import ALL_CITIES, ClickRow, CountRow, ReferrerRow
 from storage.base import Changes
 from storage.sqlite_connections import Connected
 from storage.sums import sum_shards
@@ -17,6 +17,15 @@ class CountTables(Connected):
                 (tenant, slot, first_day, last_day),
             )
             return [CountRow._make(row) for row in sum_shards(rows)]
+
+    def daily_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[CountRow]:
+        with self._connections.reading() as connection:
+            rows = connection.execute(
+                """SELECT day, policy, ?, banner, served, viewed, clicks FROM daily_counts
+                   WHERE tenant = ? AND slot = ? AND day BETWEEN ? AND ?""",
+                (ALL_CITIES, tenant, slot, first_day, last_day),
+            )
+            return [CountRow._make(row) for row in rows]
 
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         with self._connections.reading() as connection:

@@ -1,7 +1,7 @@
 """What a recount of the embedded store reads, and how it corrects it."""
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bandit.event import decode
@@ -85,12 +85,24 @@ class RawEvents(Connected):
         with self._connections.writing() as connection:
             _add(connection, "counts", CellKey._fields, cells)
             _add(connection, "counts_by_referrer", ReferrerKey._fields, referrers)
+            _sum_days_again(connection, {key[:3] for key in cells})
             (latest,) = connection.execute("SELECT coalesce(max(revision), 0) FROM changed").fetchone()
             connection.executemany(
                 """INSERT INTO changed (tenant, slot, day, revision) VALUES (?, ?, ?, ?)
                    ON CONFLICT (tenant, slot, day) DO UPDATE SET revision = excluded.revision""",
                 [(*partition, latest + 1) for partition in {key[:3] for key in (*cells, *referrers)}],
             )
+
+
+def _sum_days_again(connection: sqlite3.Connection, days: Collection[tuple[str, str, int]]) -> None:
+    """From their cells, since these may have been changed by hand."""
+    here = "tenant = ? AND slot = ? AND day = ?"
+    connection.executemany(f"DELETE FROM daily_counts WHERE {here}", days)
+    connection.executemany(
+        f"""INSERT INTO daily_counts SELECT tenant, slot, day, policy, banner, sum(served), sum(viewed), sum(clicks)
+            FROM counts WHERE {here} GROUP BY policy, banner""",
+        days,
+    )
 
 
 def _rows(connection: sqlite3.Connection, table: str, key: Sequence[str]) -> list[tuple[Any, ...]]:

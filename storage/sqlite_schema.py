@@ -97,7 +97,16 @@ VERSION_4 = (
         clicks INTEGER NOT NULL, PRIMARY KEY (tenant, run, slot, day, segment, banner)) WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4)
+VERSION_5 = (
+    # The counts of all cities and shards together, for whoever looks at many days.
+    """CREATE TABLE daily_counts (tenant TEXT NOT NULL, slot TEXT NOT NULL, day INTEGER NOT NULL, policy TEXT NOT NULL,
+        banner TEXT NOT NULL, served INTEGER NOT NULL, viewed INTEGER NOT NULL, clicks INTEGER NOT NULL,
+        PRIMARY KEY (tenant, slot, day, policy, banner)) WITHOUT ROWID""",
+    """INSERT INTO daily_counts SELECT tenant, slot, day, policy, banner, sum(served), sum(viewed), sum(clicks)
+        FROM counts GROUP BY tenant, slot, day, policy, banner""",
+)
+
+MIGRATIONS: tuple[Sequence[str], ...] = (VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5)
 """Statements that lead from each version to the next; a released entry is never edited, a change is a new entry."""
 
 

@@ -172,6 +172,14 @@ class Delivery:
                 ON CONFLICT (tenant, slot, day, epoch, policy, city, banner, shard) {add}""",
             [(*cell, *totals) for cell, totals in self._counts.items()],
         )
+        days: dict[tuple[str, str, int, str, str], Totals] = {}
+        for (tenant, slot, day, policy, _, banner, _), totals in self._counts.items():
+            _add(days, (tenant, slot, day, policy, banner), Increments(*totals))
+        self._connection.executemany(
+            f"""INSERT INTO daily_counts (tenant, slot, day, policy, banner, served, viewed, clicks)
+                VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tenant, slot, day, policy, banner) {add}""",
+            [(*key, *totals) for key, totals in days.items()],
+        )
         self._connection.executemany(
             f"""INSERT INTO counts_by_referrer (tenant, slot, day, epoch, referrer, banner, shard, served, viewed,
                     clicks) VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)

@@ -16,6 +16,7 @@ from bandit.event import BannerEvent, decode
 from bandit.model import Banner, CountRow, Role, Slot, Tenant
 from serving.keyring import Keyring
 from serving.keys import new_key
+from serving.page_memory import PageMemory
 from serving.snapshot import Snapshot
 from serving.snapshot_file import SnapshotFile
 from serving.verdict import Judge
@@ -119,6 +120,7 @@ class Installation:
             jobs_directory=self.directory / "jobs",
             now=lambda: self.now,
             insight=self.worker.insight,
+            memory=PageMemory(self.store, self.directory / "daily_counts.json"),
         )
 
     def put_banner(self, banner: str, *, slot: str = "home", **changes: Any) -> None:

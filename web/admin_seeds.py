@@ -21,6 +21,8 @@ from web.openapi import blueprint, errors
 from web.schemas import JobFull, JobPath, JobStarted, OfTenant, SeedList, SeedOptions, SeedPath, SlotPath
 
 MAX_CSV_BYTES = 20 << 20
+CHANGES = "changes.csv"
+"""Beside a job's input: every pair it changes, or would."""
 
 seeds = blueprint("seeds", "/admin", "Evidence from history, so that a slot does not start from nothing.")
 
@@ -113,4 +115,5 @@ def _options(tenant: str, slot: str, query: SeedOptions) -> list[str]:
 
 
 def _command(file: Path, options: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "storage.seed_cold_start", str(file), *options]
+    table = file.with_name(CHANGES)
+    return [sys.executable, "-m", "storage.seed_cold_start", str(file), f"--table={table}", *options]

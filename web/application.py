@@ -13,9 +13,8 @@ from flask_openapi3.openapi import OpenAPI
 from werkzeug.routing import PathConverter
 
 from bandit.model import Configuration
-from serving.daily_counts import DailyCounts
 from serving.keyring import session_key
-from serving.standings import Standings
+from serving.page_memory import PageMemory
 from storage.base import Store
 from web.admin_banners import banners
 from web.admin_keys import keys
@@ -101,6 +100,7 @@ def build(
     jobs_directory: Path,
     now: Callable[[], datetime],
     insight: Insight,
+    memory: PageMemory,
     secure_cookies: bool = False,
     demo: DemoShop | None = None,
 ) -> BannerApplication:
@@ -123,8 +123,8 @@ def build(
         jobs=Jobs(jobs_directory),
         now=now,
         insight=insight,
-        daily_counts=DailyCounts(store),
-        standings=Standings(store),
+        daily_counts=memory.daily_counts,
+        standings=memory.standings,
     )
     for calls in (tenants, keys, slots, banners, seeds, reports, evidence, media, tag, health, docs):
         app.register_api(calls)

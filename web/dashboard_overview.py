@@ -1,7 +1,7 @@
 """The overview: how each slot of a tenant does, and what needs attention."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from bandit.model import Banner, CountRow, Role, Slot, Tenant
 from bandit.reports import clamped, trials_of
 from bandit.standing import Standing, State
 from bandit.zone import date_to_day
+from serving.daily_counts import HasTime
 from storage.drain_status import status
 from storage.sample_ratio_watch import read_alarms
 from web import dashboard_formats as show
@@ -24,9 +25,9 @@ from web.dashboard_tables import Column, Table, numeric
 from web.errors import ApiError
 from web.reports import today
 
-READING_SECONDS = 0.15
-"""How long a page reads and computes; what it does not get to comes with the next load. The worker's requests for
-banners wait with it."""
+READING_SECONDS = 0.1
+"""How long a page reads and computes; the rest is done in the background and comes with a later load. The worker's
+requests for banners wait with it."""
 PERIODS = {"1": "today", "7": "7 days", "30": "30 days", "90": "90 days"}
 WIDEST_LIFT = 1.0
 """Where the scale of drawn lifts ends: twice as good."""
@@ -53,7 +54,7 @@ def overview() -> str | Response:
     """All slots."""
     tenant = tenant_of_page()
     period, has_time = period_of_page(tenant), reading_time()
-    context().daily_counts.note_changes((period.last_day - 1, period.last_day))
+    context().daily_counts.note_changes(period.last_day)
     slots = [slot for (owner, _), slot in context().current().slots.items() if owner == tenant.id]
     rows = {slot.id: _row(tenant, slot, period, has_time) for slot in _each_in_turn(slots)}
     table = _table([rows[slot.id] for slot in slots])
@@ -72,20 +73,13 @@ def period_of_page(tenant: Tenant) -> Period:
     return Period(PERIODS[days], last - int(days) + 1, last)
 
 
-def reading_time() -> Callable[[], bool]:
-    """Whether the page may go on reading."""
+def reading_time() -> HasTime:
+    """Whether the page may go on reading and computing for so many seconds."""
     end = time.monotonic() + READING_SECONDS
-    return lambda: time.monotonic() < end
+    return lambda seconds: time.monotonic() + seconds < end
 
 
-def counts_of(
-    tenant: Tenant, slot: Slot, period: Period, has_time: Callable[[], bool] = lambda: True
-) -> list[CountRow] | None:
-    """The slot's counts, cities together; None where they are not read yet."""
-    return context().daily_counts.rows(tenant.id, slot.id, period.first_day, period.last_day, has_time=has_time)
-
-
-def standing_of_slot(tenant: Tenant, slot: Slot, has_time: Callable[[], bool] = lambda: True) -> Standing | None:
+def standing_of_slot(tenant: Tenant, slot: Slot, has_time: HasTime) -> Standing | None:
     """Where its race stands; None where that is not known (yet)."""
     view = context().insight.snapshot.view(tenant.id, slot.id)
     if view is None or not view.is_known:
@@ -121,8 +115,9 @@ def _each_in_turn(slots: Sequence[Slot]) -> Iterator[Slot]:
     yield from (*slots[start:], *slots[:start])
 
 
-def _row(tenant: Tenant, slot: Slot, period: Period, has_time: Callable[[], bool]) -> dict[str, Any]:
-    rows = counts_of(tenant, slot, period, has_time)
+def _row(tenant: Tenant, slot: Slot, period: Period, has_time: HasTime) -> dict[str, Any]:
+    days = (period.first_day, period.last_day)
+    rows = context().daily_counts.total(tenant.id, slot.id, *days, has_time=has_time)
     return {
         "slot": slot.id,
         "name": slot.name,

@@ -1,6 +1,8 @@
 """Seeds of a slot: a history is uploaded, looked at, applied, and taken back."""
 
+import csv
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any
 
 from flask import Response, redirect, request, url_for
@@ -10,10 +12,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from bandit.model import Role
 from web import dashboard_formats as show
 from web.admin import find_slot
-from web.admin_seeds import MAX_CSV_BYTES, remove, seeds_of, start_job
+from web.admin_seeds import CHANGES, MAX_CSV_BYTES, remove, seeds_of, start_job
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
+from web.dashboard_evidence import city_name
 from web.dashboard_keys import remove_button
 from web.dashboard_tables import Column, Row, Table, numeric
 from web.errors import ApiError
@@ -57,7 +60,8 @@ def show_seeding(slot: str, job: str) -> str | Response:
     progress = context().jobs.progress(tenant.id, job) if job.isalnum() else None
     if progress is None:
         raise ApiError(404, "unknown", "there is no such job", "job")
-    return page("seeding.html", slot=found, progress=progress)
+    path = context().jobs.file(tenant.id, job, CHANGES) if progress.state == "done" else None
+    return page("seeding.html", tables=[_change_table(path)], slot=found, progress=progress)
 
 
 @dashboard.post("/slots/<slot>/seeds/<seed>/remove")
@@ -80,6 +84,30 @@ def _options() -> SeedOptions:
 def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk
+
+
+def _change_table(path: Path | None) -> Table:
+    """Every pair that changes; its evidence before and after."""
+    rows = [] if path is None else list(csv.DictReader(path.read_text("utf-8").splitlines()))
+
+    def rate(row: Row, when: str) -> str:
+        trials, clicks = float(row[f"{when}_trials"]), float(row[f"{when}_clicks"])
+        return show.percent(clicks / trials if trials else None)
+
+    return Table(
+        "pairs",
+        "What changes",
+        (
+            Column("city", "City", city_name),
+            Column("banner", "Banner"),
+            numeric("old_trials", "Trials before", lambda value: f"{float(value):,.1f}"),
+            numeric("new_trials", "Trials after", lambda value: f"{float(value):,.1f}"),
+            Column("old_clicks", "CTR before", cell=lambda row: rate(row, "old"), is_number=True),
+            Column("new_clicks", "CTR after", cell=lambda row: rate(row, "new"), is_number=True),
+        ),
+        rows,
+        "No pair of city and banner changes.",
+    )
 
 
 def _table(slot: str, rows: list[dict[str, Any]]) -> Table:

@@ -33,7 +33,6 @@ from web.dashboard_evidence import (
 from web.dashboard_overview import (
     PERIODS,
     Period,
-    counts_of,
     drawn_lift,
     period_of_page,
     reading_time,
@@ -64,8 +63,9 @@ def show_slot(slot: str) -> str | Response:
     """One slot."""
     tenant = tenant_of_page()
     found, period, has_time = find_slot(tenant.id, slot), period_of_page(tenant), reading_time()
-    context().daily_counts.note_changes((period.last_day - 1, period.last_day))
-    read = counts_of(tenant, found, period, has_time)
+    context().daily_counts.note_changes(period.last_day)
+    days = (period.first_day, period.last_day)
+    read = context().daily_counts.rows(tenant.id, slot, *days, has_time=has_time)
     view, rows = view_of(tenant, found), read or []
     city = city_of_page(view)
     standing = standing_of_slot(tenant, found, has_time)

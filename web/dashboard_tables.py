@@ -10,6 +10,8 @@ from web.csv_answer import csv_answer
 from web.dashboard_formats import text
 
 Row = Mapping[str, Any]
+MOST_ROWS = 500
+"""More than people read; a page with all would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,11 @@ class Table:
     """What to do next where there are no rows."""
     more: Sequence[str] = field(default=())
     """Further columns of the CSV."""
+
+    @property
+    def shown_rows(self) -> Sequence[Row]:
+        """Those on the page; the CSV has all."""
+        return self.rows[:MOST_ROWS]
 
     def csv(self) -> Response:
         """A download of the values as they are."""

@@ -83,6 +83,11 @@ class Jobs:
             exit_code = DIED
         return Progress(job_id, _state(job, exit_code), exit_code, _output(job))
 
+    def file(self, tenant: str, job_id: str, name: str) -> Path | None:
+        """What the command of the tenant's job wrote under this name beside its input, if it did."""
+        path = self._directory / job_id / name
+        return path if _tenant_of(path.parent) == tenant and path.exists() else None
+
     def _unfinished(self, tenant: str) -> int:
         return sum(_tenant_of(job) == tenant and _is_alive(job) for job in self._by_age())
 

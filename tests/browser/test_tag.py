@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -53,6 +54,9 @@ def test_two_slots_get_two_banners_with_one_simple_request(
     assert b'call="/page",status="204"' not in shop.service.request("GET", "/metrics").body  # a preflight
     assert seen.context.cookies() == []
     assert seen.complaints == []
+    asked = [urlsplit(one.url).path for one in seen.requests if one.url.startswith(shop.url)]
+    assert [path for path in asked if not path.startswith("/media/")][:2] == ["/tag.js", "/page"]
+    assert asked.count("/tag.js") == asked.count("/page") == 1
 
 
 def test_one_slot_in_several_places_has_as_many_banners(shop: Shop, storefront: Storefront, visit: OpenVisit) -> None:
@@ -77,7 +81,7 @@ def test_each_banner_is_viewed_once_however_often_one_scrolls(
     after = shop.counted()
     assert {name: after[name] - before[name] for name in after} == {"served": 2, "viewed": 2, "clicks": 0}
     assert len(seen.sent("POST", "/view")) == 2
-    assert seen.shift() == 0
+    assert seen.shifts() == []
     assert seen.complaints == []
 
 
@@ -197,7 +201,7 @@ def test_with_the_service_stopped_the_page_shows_its_own_and_nothing_hangs(
         seen.open(address)  # returns with the load event
         for text in ("our own picture", "our own offer"):
             expect(seen.page.get_by_text(text)).to_be_visible()
-        assert seen.shift() == 0
+        assert seen.shifts() == []
     finally:
         shop.service.start()
 

@@ -8,9 +8,13 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page, Request
 
 WATCH = """
-window.shift = 0;
+window.shifts = [];
+const name = ({ node, previousRect: from, currentRect: to }) =>
+  `${node && (node.outerHTML || node.textContent)} from ${JSON.stringify(from)} to ${JSON.stringify(to)}`;
 new PerformanceObserver((list) => {
-  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+  for (const { value, sources, hadRecentInput } of list.getEntries()) {
+    if (!hadRecentInput && value) window.shifts.push(`${value}: ${sources.map(name).join("; ")}`);
+  }
 }).observe({ type: "layout-shift", buffered: true });
 document.addEventListener("securitypolicyviolation", (event) => console.error(`CSP: ${event.violatedDirective}`));
 """
@@ -57,10 +61,10 @@ class Visit:
         """Whom the page has talked to."""
         return {urlsplit(one.url).netloc for one in self.requests}
 
-    def shift(self) -> float:
-        """The cumulative layout shift so far."""
-        shift: float = self.page.evaluate("() => window.shift")
-        return shift
+    def shifts(self) -> list[str]:
+        """What moved by itself so far, each by how much: a cumulative layout shift of 0 is an empty list."""
+        shifts: list[str] = self.page.evaluate("() => window.shifts")
+        return shifts
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = SECONDS) -> None:
         """Poll until it holds, while the browser goes on."""

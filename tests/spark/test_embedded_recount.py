@@ -52,9 +52,8 @@ def recount(spark: Any, settings: Settings) -> Recount:
 
 def all_counts(store: SqliteStore) -> tuple[object, ...]:
     keys = [(tenant, slot) for tenant in ("shop", "mall") for slot in ("home", "cart")]
-    return tuple(
-        (sorted(store.counts(*key, 0, 2 * DAY)), sorted(store.referrer_counts(*key, 0, 2 * DAY))) for key in keys
-    )
+    tables = (store.counts, store.daily_counts, store.referrer_counts)
+    return tuple(tuple(sorted(read(*key, 0, 2 * DAY)) for read in tables) for key in keys)
 
 
 def corrupt(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 Needs the fixtures `store` and `sink`: what the sink takes counts in the store by the time it returns.
 """
 
-from bandit.model import OTHER, UNKNOWN, ClickRow, CountRow, ReferrerRow
+from bandit.model import ALL_CITIES, OTHER, UNKNOWN, ClickRow, CountRow, ReferrerRow
 from storage.base import EventSink, Store
 from tests.storage.events import DAY, NOON_US, Log, clicked, deliver, served, totals, viewed
 
@@ -49,6 +49,17 @@ class ReadingContract:
         sink.deliver([*Log(shard=0).records(served(1), served(2)), *Log(shard=3).records(served(3))])
         assert store.counts("shop", "home", DAY, DAY) == [CountRow(DAY, "learned", "Pune", "sale", 3, 0, 0)]
         assert store.referrer_counts("shop", "home", DAY, DAY) == [ReferrerRow(DAY, UNKNOWN, "sale", 3, 0, 0)]
+
+    def test_a_day_of_all_cities_is_the_sum_of_its_cells(self, store: Store, sink: EventSink) -> None:
+        here, there = served(1), served(2, city="Delhi")
+        deliver(sink, here, there, served(3, policy="holdout"), served(4, banner="tea"), clicked(there))
+        sink.deliver(Log(shard=3).records(viewed(here), served(5, day=DAY + 1), served(6, tenant="mall")))
+        assert sorted(store.daily_counts("shop", "home", DAY, DAY)) == [
+            CountRow(DAY, "holdout", ALL_CITIES, "sale", 1, 0, 0),
+            CountRow(DAY, "learned", ALL_CITIES, "sale", 2, 2, 1),
+            CountRow(DAY, "learned", ALL_CITIES, "tea", 1, 0, 0),
+        ]
+        assert [row.day - DAY for row in store.daily_counts("shop", "home", DAY + 1, DAY + 9)] == [1]
 
     def test_clicks_hold_all_that_is_known_and_come_by_time_of_receipt(self, store: Store, sink: EventSink) -> None:
         impression = served(1, customer=CUSTOMER, referrer="mail")

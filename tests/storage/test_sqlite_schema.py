@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bandit.model import Banner, Slot, Tenant
+from bandit.model import ALL_CITIES, Banner, CountRow, Slot, Tenant
 from storage.base import SchemaVersionError
 from storage.documents import dump, load
 from storage.sqlite import SqliteStore
@@ -50,6 +50,17 @@ def test_an_older_store_is_upgraded_and_keeps_its_rows(connection: sqlite3.Conne
     assert version(connection) == len(MIGRATIONS) + 1
     assert connection.execute("SELECT count(device) FROM clicks").fetchone() == (0,)
     assert connection.execute("SELECT sum(served) FROM counts").fetchone() == (1,)
+
+
+def test_days_that_were_counted_before_they_were_summed_are_summed_by_the_upgrade(tmp_path: Path) -> None:
+    path = tmp_path / "banner.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as old:
+        upgrade(old, MIGRATIONS[:4])
+        rows = [("Pune", 0, 5, 3, 1), ("Delhi", 0, 2, 2, 2), ("Delhi", 4, 1, 0, 0)]
+        old.executemany("INSERT INTO counts VALUES ('shop', 'home', 9, 0, 'learned', ?, 'sale', ?, ?, ?, ?)", rows)
+    store = SqliteStore.open(path)
+    assert store.daily_counts("shop", "home", 9, 9) == [CountRow(9, "learned", ALL_CITIES, "sale", 8, 5, 3)]
+    store.close()
 
 
 def test_an_upgrade_that_fails_leaves_the_version_before(connection: sqlite3.Connection) -> None:

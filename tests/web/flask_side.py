@@ -11,6 +11,7 @@ from werkzeug.test import Client
 
 from bandit.model import Role, Tenant
 from serving.keys import new_key
+from serving.page_memory import PageMemory
 from storage.base import Store
 from tests.backends import Backend
 from tests.installation import Installation
@@ -84,6 +85,7 @@ def make(directory: Path, backend: Backend) -> Side:
         jobs_directory=directory / "jobs",
         now=lambda: NOW,
         insight=installation.worker.insight,
+        memory=PageMemory(store, directory / "daily_counts.json"),
     )
     return Side(installation, app, {**installation.keys, "other": text})
 

@@ -102,6 +102,7 @@ def test_no_value_of_the_query_becomes_an_option_of_its_own(tmp_path: Any) -> No
     assert command[2:] == [
         "storage.seed_cold_start",
         str(tmp_path / "input"),
+        f"--table={tmp_path / 'changes.csv'}",
         "--tenant=shop",
         "--slot=home",
         "--banner-column=--remove=x",
