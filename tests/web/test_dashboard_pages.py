@@ -9,7 +9,8 @@ from bandit.model import Banner, Role, Seed, Slot, Tenant
 from serving.keys import new_key
 from tests.web.browsing import Visitor
 from tests.web.flask_side import NOW, Side
-from tests.web.test_dashboard_seeds import end_of, history, upload
+from tests.web.test_admin_seeds import history
+from tests.web.test_dashboard_seeds import end_of, upload
 from tests.web.test_dashboard_sessions import pages
 from web.csv_answer import _FORMULA_STARTS
 
