@@ -115,8 +115,7 @@ class DailyCounts:
             for tenant, slot, day in changes.partitions or ():
                 if known := self._slots.get((tenant, slot)):
                     known.stale.add(day)
-        if time.monotonic() - self._saved >= SAVE_SECONDS:
-            self._later.add("save daily counts", self._save)
+        self._later.add("save daily counts", self._save_now_and_then)
 
     def rows(
         self, tenant: str, slot: str, first_day: int, last_day: int, *, has_time: HasTime = always
@@ -144,7 +143,7 @@ class DailyCounts:
                 if has_time(0.0):
                     self._read(key, known, day, last_day)
                 else:
-                    self._later.add((key, day), partial(self._read, key, known, day, last_day))
+                    self._later.add((key, day), partial(self._read_and_save, key, known, day, last_day))
         return known
 
     def _read(self, key: Key, known: _Slot, day: int, today: int) -> None:
@@ -152,6 +151,11 @@ class DailyCounts:
         with self._lock:
             if known.lacks(day):
                 known.put(day, SavedDay(_cut(self._store.daily_counts(*key, day, day)), today))
+
+    def _read_and_save(self, key: Key, known: _Slot, day: int, today: int) -> None:
+        """In the background, where a first reading of everything may take minutes."""
+        self._read(key, known, day, today)
+        self._save_now_and_then()
 
     def _doubt(self, today: int, *, counts_anew: bool) -> None:
         week_is_due = time.monotonic() - self._week_read >= WEEK_SECONDS
@@ -165,6 +169,10 @@ class DailyCounts:
     def _forget_oldest(self) -> None:
         while len(self._slots) > MAX_SLOTS:
             del self._slots[next(iter(self._slots))]
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save()
 
     def _save(self) -> None:
         """A store that tells what changed answers fast, and the file could be of another store."""

@@ -238,3 +238,12 @@ class DecisionRecords(ABC):
     @abstractmethod
     def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
         """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""
+
+
+class LogProgress(ABC):
+    """How far consumers have counted: for stores whose counts come from a log."""
+
+    @abstractmethod
+    def counted_until(self, shards: int) -> list[int]:
+        """For each of so many shards when the latest impression was served that is counted from it, or its view or
+        click (microseconds since 1970 UTC); 0 where nothing is."""
