@@ -23,8 +23,12 @@ from bandit.counting_store import (
     Progress,
     ProgressWrite,
     ReferrerCell,
+    Sampled,
+    SampledSet,
+    Value,
+    WouldBe,
 )
-from bandit.event import BannerEvent, Increments, increments
+from bandit.event import BannerEvent, Draw, Increments, draw, increments
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
 from bandit.received import ReceivedRanges
 
@@ -57,8 +61,9 @@ class _Row:
         # Ahead of the position: perhaps on one replica only, and progress must never pass that.
         self.is_dirty = self.last_offset >= position
 
-    def add(self, offset: int, added: Increments) -> None:
+    def add(self, counted: "_Counted") -> None:
         """Unless the row has it already."""
+        offset, _, added, _ = counted
         if offset > self.last_offset:
             self.served += added.served
             self.viewed += added.viewed
@@ -66,8 +71,39 @@ class _Row:
             self.last_offset = offset
             self.is_dirty = True
 
-    def count(self) -> Count:
+    def value(self) -> Count:
         return Count(self.served, self.viewed, self.clicks, self.last_offset)
+
+
+class _SampledRow:
+    """The same of what was drawn. Sums in the order of the log are the same for everybody to the last bit."""
+
+    __slots__ = ("decisions", "inverse", "is_dirty", "largest", "last_offset", "squares")
+
+    def __init__(self, stored: Sampled | None, position: int) -> None:
+        self.decisions, self.inverse, self.squares, self.largest, self.last_offset = stored or (0, 0.0, 0.0, 0.0, -1)
+        self.is_dirty = self.last_offset >= position
+
+    def add(self, counted: "_Counted") -> None:
+        if counted.draw is not None and counted.offset > self.last_offset:
+            inverse = counted.draw.inverse
+            self.decisions += 1
+            self.inverse += inverse
+            self.squares += inverse * inverse
+            self.largest = max(self.largest, inverse)
+            self.last_offset = counted.offset
+            self.is_dirty = True
+
+    def value(self) -> Sampled:
+        return Sampled(self.decisions, self.inverse, self.squares, self.largest, self.last_offset)
+
+
+def _row(key: Key, stored: Value | None, position: int) -> _Row | _SampledRow:
+    if isinstance(key, SampledSet):
+        assert stored is None or isinstance(stored, Sampled)
+        return _SampledRow(stored, position)
+    assert stored is None or isinstance(stored, Count)
+    return _Row(stored, position)
 
 
 class _Counted(NamedTuple):
@@ -76,6 +112,7 @@ class _Counted(NamedTuple):
     offset: int
     event: BannerEvent
     added: Increments
+    draw: Draw | None
 
 
 class _Shard:
@@ -88,7 +125,7 @@ class _Shard:
         self.received = ReceivedRanges(progress.journals)
         self.taken: list[tuple[int, BannerEvent]] = []
         self.taken_position = self.position
-        self.rows: dict[Key, _Row] = {}
+        self.rows: dict[Key, _Row | _SampledRow] = {}
         self.names: dict[tuple[str, str], dict[str, int]] = {}
         self.new_names: list[tuple[str, str, str, int]] = []
         self.clicks: list[BannerEvent] = []
@@ -114,7 +151,7 @@ class _Shard:
 
     def keys(self, counted: _Counted) -> Iterable[Key]:
         """The rows an event counts in. The names of its tenant are loaded."""
-        offset, event, added = counted
+        offset, event, added, drawn = counted
         tenant, slot, day, referrer, city = event.tenant, event.slot, event.day, event.referrer, event.unrecognised_city
         yield Cell(tenant, slot, day, event.policy, event.city, event.banner)
         if referrer is None:
@@ -124,6 +161,10 @@ class _Shard:
         yield ReferrerCell(tenant, slot, day, referrer, event.banner)
         if city is not None and added.served and self.is_named(tenant, CITY, city, offset):
             yield CityName(tenant, city)
+        if drawn is not None:
+            yield SampledSet(tenant, slot, day, drawn.eligible, drawn.banner)
+            if event.would_be_banner is not None:
+                yield WouldBe(tenant, slot, day, event.city, event.would_be_banner)
 
 
 class Counting:
@@ -187,8 +228,8 @@ class Counting:
 
     def _load_names(self, shard: _Shard, counted: list[_Counted]) -> None:
         """The names that the records before these have registered; what comes later registers itself again."""
-        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, _ in counted)
-        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, _ in counted)
+        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, _, _ in counted)
+        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, _, _ in counted)
         wanted = {(tenant, sort) for sort, name, tenant in chain(pairs, cities) if name is not None}
         for tenant, sort in sorted(wanted - shard.names.keys()):
             stored = self._store.names(shard.number, tenant, sort)
@@ -199,12 +240,12 @@ class Counting:
         if missing:
             counts = self._store.counts(shard.number, missing)
             for key, count in zip(missing, counts, strict=True):
-                shard.rows[key] = _Row(count, shard.position)
+                shard.rows[key] = _row(key, count, shard.position)
 
     def _write_counts(self, shards: list[_Shard]) -> None:
         dirty = [(shard, key, row) for shard in shards for key, row in shard.rows.items() if row.is_dirty]
         counts = [
-            CountWrite(shard.number, key, row.count(), self._started_us + row.last_offset) for shard, key, row in dirty
+            CountWrite(shard.number, key, row.value(), self._started_us + row.last_offset) for shard, key, row in dirty
         ]
         names = [
             NameWrite(shard.number, *name, self._started_us + name[-1]) for shard in shards for name in shard.new_names
@@ -250,13 +291,13 @@ def _counted(taken: Iterable[tuple[int, BannerEvent]], won: set[Claim]) -> Itera
         first_click = is_feedback and (event.impression_id, _CLICKED, offset) in won
         added = increments(event, first_view=first_view, first_click=first_click)
         if any(added):
-            yield _Counted(offset, event, added)
+            yield _Counted(offset, event, added, draw(event) if added.served else None)
 
 
 def _apply(shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
-    for (offset, event, added), keys in cells:
+    for counted, keys in cells:
         for key in keys:
-            shard.rows[key].add(offset, added)
-        if added.clicks:
-            shard.clicks.append(event)
+            shard.rows[key].add(counted)
+        if counted.added.clicks:
+            shard.clicks.append(counted.event)
     shard.taken, shard.position = [], shard.taken_position

@@ -38,7 +38,30 @@ class CityName(NamedTuple):
     name: str
 
 
-Key = Cell | ReferrerCell | CityName
+class SampledSet(NamedTuple):
+    """A row of impressions for which the same banners competed and `banner` was drawn."""
+
+    tenant: str
+    slot: str
+    day: int
+    eligible: str
+    banner: str
+    sort: str = "sampled set"
+    """Tuples of the same strings are equal, whatever they are called; no banner's id has a space."""
+
+
+class WouldBe(NamedTuple):
+    """A row of impressions of a slot in shadow for which `banner` was drawn."""
+
+    tenant: str
+    slot: str
+    day: int
+    city: str
+    banner: str
+    sort: str = "would be"
+
+
+Key = Cell | ReferrerCell | CityName | SampledSet | WouldBe
 
 
 class Count(NamedTuple):
@@ -48,6 +71,19 @@ class Count(NamedTuple):
     viewed: int
     clicks: int
     last_offset: int
+
+
+class Sampled(NamedTuple):
+    """The same of a SampledSet: impressions, and sum, sum of squares and largest of 1 / propensity."""
+
+    decisions: int
+    inverse: float
+    squares: float
+    largest: float
+    last_offset: int
+
+
+Value = Count | Sampled
 
 
 class Claim(NamedTuple):
@@ -63,7 +99,7 @@ class CountWrite(NamedTuple):
 
     shard: int
     key: Key
-    value: Count
+    value: Value
     stamp_us: int
 
 
@@ -108,7 +144,7 @@ class CountingStore(Protocol):
     def owners(self, claims: Sequence[Claim]) -> Sequence[int]:
         """The lowest offset that claimed the same, for each."""
 
-    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Count | None]:
+    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Value | None]:
         """The rows of these keys, in their order."""
 
     def names(self, shard: int, tenant: str, sort: str) -> Mapping[str, int]:

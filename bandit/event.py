@@ -309,6 +309,23 @@ def _decode_as(payload: bytes, written_as: dict[str, Any]) -> BannerEvent:
     return BannerEvent(**fields)
 
 
+class Draw(NamedTuple):
+    """What an impression says of how banners are drawn."""
+
+    eligible: str
+    banner: str
+    """The one drawn; in shadow another one was shown."""
+    inverse: float
+    """1 / propensity."""
+
+
+def draw(event: BannerEvent) -> Draw | None:
+    """The draw of an impression that counts; None where no banners competed."""
+    if event.eligible is None or event.propensity <= 0:
+        return None
+    return Draw(event.eligible, event.would_be_banner or event.banner, 1 / event.propensity)
+
+
 def increments(event: BannerEvent, *, first_view: bool, first_click: bool) -> Increments:
     """What the event adds to the counts of its cell (tenant, slot, day, policy, city, banner).
 

@@ -1,12 +1,13 @@
 """What would another policy have earned? Estimated from a log of choices and their probabilities.
 
     python -m commands.evaluate LOG --policy uniform|thompson|fixed:BANNER|like:FILE [--action-column NAME ...]
-    python -m commands.evaluate data/banner.db --tenant T --slot S --policy ...
+    python -m commands.evaluate data/banner.db|data/archive --tenant T --slot S --policy ...
 
 LOG is a CSV or Parquet file with a row for each decision: which action was taken, its reward, and the probability it
 was taken with. Policies: `uniform` shows all banners alike, `fixed:BANNER` always one, `thompson` is this product's
 learner, taught by what the log shows of the time before, and `like:FILE` has the shares of another log with the same
-columns. In place of a file, the store of this product is a log too: raw events of one slot, as long as they are kept.
+columns. In place of a file, the embedded store is a log too (raw events of one slot, as long as they are kept), and so
+is the archive of events.
 
 The estimators: replay (only decisions on which the policy agrees), IPS (all, weighted), SNIPS (the same, normalised)
 and DR (with a reward model, the one to read first). Where a log says too little about the policy nothing is estimated.
@@ -15,6 +16,7 @@ Exit codes: 0 done, 1 the log says too little about this policy, 2 wrong input.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,11 +26,16 @@ import numpy as np
 from bandit import target_policies
 from bandit.evaluation import CONFIDENCE, Estimate, Evaluation, Log, PoorOverlap, evaluate
 from bandit.event_log import decisions
+from bandit.model import Slot
 from bandit.posterior import Array
-from storage.base import StoreUnavailable
+from settings import SettingsError, load
+from storage.archive import ArchiveDirectory, ArchiveError
+from storage.archive_events import events_of
+from storage.base import MissingPackage, Store, StoreUnavailable
 from storage.decision_log import Columns, read
 from storage.history import listing
 from storage.history_file import BadHistory
+from storage.opening import open_store
 from storage.progress_bar import ProgressBar
 from storage.sqlite import SqliteStore
 
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     """The exit code."""
     options = _parser().parse_args(arguments)
     try:
-        log = _read_store(options) if _is_store(options.log) else _read(options.log, options)
+        log = _read_log(options)
         print("\n".join(_report(options, _evaluated(log, options))))
     except PoorOverlap as error:
         print(f"{options.log} says too little about the policy {options.policy}: {error}.", file=sys.stderr)
@@ -58,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         print(f"{error.filename or options.log}: {error.strerror or error}", file=sys.stderr)
         return WRONG_INPUT
-    except (BadHistory, WrongInput, StoreUnavailable) as error:
+    except (ArchiveError, BadHistory, MissingPackage, SettingsError, StoreUnavailable, WrongInput) as error:
         print(error, file=sys.stderr)
         return WRONG_INPUT
     return 0
@@ -72,16 +79,22 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add, names = parser.add_argument, Columns()
-    add("log", type=Path, metavar="LOG", help="file, CSV or Parquet, or the store data/banner.db")
+    add("log", type=Path, metavar="LOG", help="file, CSV or Parquet, or data/banner.db, or data/archive")
     add("--policy", required=True, help="uniform, thompson, fixed:BANNER or like:FILE")
     add("--action-column", default=names.action, metavar="NAME", help="what was shown (default: action)")
     add("--reward-column", default=names.reward, metavar="NAME", help="what it earned (default: reward)")
     add("--propensity-column", default=names.propensity, metavar="NAME", help="its probability (default: propensity)")
     add("--context-column", action="append", default=[], metavar="NAME",
         help="what the reward may depend on, such as the city or the place on the page; repeatable")  # fmt: skip
-    add("--tenant", help="of a store: whose slot")
-    add("--slot", help="of a store: which slot")
+    add("--tenant", help="of a store or archive: whose slot")
+    add("--slot", help="of a store or archive: which slot")
     return parser
+
+
+def _read_log(options: argparse.Namespace) -> Log:
+    if options.log.is_dir():
+        return _read_archive(options)
+    return _read_store(options) if _is_store(options.log) else _read(options.log, options)
 
 
 def _is_store(path: Path) -> bool:
@@ -92,14 +105,31 @@ def _is_store(path: Path) -> bool:
 def _read_store(options: argparse.Namespace) -> Log:
     store = SqliteStore(options.log)
     try:
-        slot = store.configuration().slots.get((options.tenant, options.slot))
-        if slot is None:
-            raise WrongInput("--tenant and --slot: the store has no such slot")
+        slot = _slot(store, options)
         return decisions(store.events(options.tenant, slot.id, 0, LAST_DAY), slot.trial)
     except ValueError as error:
         raise WrongInput(f"{options.log}: {error}") from error
     finally:
         store.close()
+
+
+def _read_archive(options: argparse.Namespace) -> Log:
+    """What a trial is, the configured store says."""
+    store = open_store(load(os.environ))
+    try:
+        slot = _slot(store, options)
+        return decisions(events_of(ArchiveDirectory(options.log), options.tenant, slot.id), slot.trial)
+    except ValueError as error:
+        raise WrongInput(f"{options.log}: {error}") from error
+    finally:
+        store.close()
+
+
+def _slot(store: Store, options: argparse.Namespace) -> Slot:
+    slot = store.configuration().slots.get((options.tenant, options.slot))
+    if slot is None:
+        raise WrongInput("--tenant and --slot: the store has no such slot")
+    return slot
 
 
 def _read(path: Path, options: argparse.Namespace) -> Log:

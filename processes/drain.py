@@ -11,6 +11,7 @@ from pathlib import Path
 from settings import Settings
 from storage.base import EventSink, Record, Refusal, StoreUnavailable
 from storage.drain import drain
+from storage.opening import store_for
 from storage.retention import keep_pruned
 from storage.sample_ratio_watch import watch
 from storage.sqlite import SqliteStore
@@ -47,6 +48,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
         start = _into_store if settings.storage.backend == "sqlite" else _into_kafka
         draining = start(settings, stop, pool)
+        pool.submit(watch, store_for(settings), settings.paths.journal, stop, _now_us)
         try:
             draining.result()
         finally:
@@ -69,8 +71,6 @@ def _into_store(settings: Settings, stop: threading.Event, pool: Executor) -> "F
         retention_days=settings.storage.retention_days,
         now_us=_now_us,
     )
-    watched = SqliteStore(settings.paths.database)
-    pool.submit(watch, watched, watched, settings.paths.journal, stop, _now_us)
     return pool.submit(_drain, settings, sink, stop)
 
 

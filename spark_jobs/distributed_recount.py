@@ -14,7 +14,7 @@ from bandit.model import IMPORTED_SHARD, Epoch
 from bandit.zone import day_to_date
 from settings import Settings
 from spark_jobs import job
-from spark_jobs.filling import COUNT_TABLES, Filling, LiveRows, fill
+from spark_jobs.filling import COUNT_TABLES, DRAW_TABLES, Filling, LiveRows, fill
 from spark_jobs.job import BadInput
 from spark_jobs.whole_days import WholeDays, of_archive
 from storage.archive import ArchiveDirectory, Manifest
@@ -168,6 +168,7 @@ def _compare(
     """Everything that publishing needs, each difference printed; and the days that are kept."""
     from pyspark.sql import functions as f
 
+    from spark_jobs import folding
     from spark_jobs.folding import accepted, by_cell, by_referrer, count, exclude, first_names, without_repetitions
 
     rows = LiveRows(spark, keyspace, live.epoch.number)
@@ -175,13 +176,15 @@ def _compare(
     inside = f.col("log_offset").between(f.coalesce(begins, f.lit(0)), f.coalesce(ends, f.lit(0)) - 1)
     events = without_repetitions(accepted(source.events.where(inside)))
     is_whole = whole(source.days) & (f.col("shard") != IMPORTED_SHARD)
-    kept = {name: rows.table(name).where(~is_whole).persist() for name in COUNT_TABLES}
+    kept = {name: rows.table(name).where(~is_whole).persist() for name in (*COUNT_TABLES, *DRAW_TABLES)}
     claimed = rows.imported_claims() if has_imported(kept["counts"]) else None
-    counts = count(exclude(events, exclusions), claimed=claimed).withColumn("day", f.unix_date("day")).persist()
+    left = exclude(events, exclusions)
+    counts = count(left, claimed=claimed).withColumn("day", f.unix_date("day")).persist()
     names = _names(first_names(counts, "referrer"), kept["counts_by_referrer"], rows.table("names"))
     anew = dict(zip(COUNT_TABLES, (by_cell(counts), by_referrer(counts, names)), strict=True))
     folded = {name: one.where(is_whole).drop("first_offset").persist() for name, one in anew.items()}
-    found = sum(_report(differing(folded[name], rows.table(name).where(is_whole), ends), name) for name in folded)
+    found = sum(_report(differing(one, rows.table(name).where(is_whole), ends), name) for name, one in folded.items())
+    folded |= {"sampled": folding.sampled(left).where(is_whole), "would_be": folding.would_be(left).where(is_whole)}
     filling = Filling(
         rows, live.epoch, live.progress, source.days.are_all, found, counts, folded, kept, names, events, claimed
     )

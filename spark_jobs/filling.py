@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DAY_US = 86_400_000_000
 COUNT_TABLES = ("counts", "counts_by_referrer")
+DRAW_TABLES = ("sampled", "would_be")
 
 
 class LiveRows(NamedTuple):

@@ -145,6 +145,31 @@ def by_referrer(counts: DataFrame, names: DataFrame) -> DataFrame:
     return _sums(joined.withColumn("referrer", name), REFERRER_CELL)
 
 
+def sampled(events: DataFrame) -> DataFrame:
+    """What was drawn where the same banners competed, as bandit.event.draw has it; one row a set, banner and shard."""
+    drawn = _drawn(events).withColumn("banner", f.coalesce("would_be_banner", "banner"))
+    inverse = f.lit(1.0) / f.col("propensity")
+    return drawn.groupBy("tenant", "slot", "day", "eligible", "banner", "shard").agg(
+        f.count("*").alias("decisions"),
+        f.sum(inverse).alias("inverse"),
+        f.sum(inverse * inverse).alias("squares"),
+        f.max(inverse).alias("largest"),
+        f.max("log_offset").alias("last_offset"),
+    )
+
+
+def would_be(events: DataFrame) -> DataFrame:
+    """What was drawn in shadow, one row a city, banner and shard."""
+    drawn = _drawn(events).where("would_be_banner IS NOT NULL").withColumn("banner", f.col("would_be_banner"))
+    counted = f.count("*").alias("decisions"), f.max("log_offset").alias("last_offset")
+    return drawn.groupBy("tenant", "slot", "day", "city", "banner", "shard").agg(*counted)
+
+
+def _drawn(events: DataFrame) -> DataFrame:
+    impressions = events.where(f.col("kind") == Kind.SERVED.value)
+    return impressions.where("eligible IS NOT NULL AND propensity > 0").withColumn("day", f.unix_date("day"))
+
+
 def first_names(counts: DataFrame, column: str, most: int = MAX_REFERRERS) -> DataFrame:
     """tenant, shard, `column`, first_offset: the first names of each tenant in each log."""
     named = counts.where(f.col(column).isNotNull()).groupBy("tenant", "shard", column)

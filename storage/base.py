@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from bandit.event import BannerEvent
 from bandit.model import (
     ApiKey,
     Banner,
@@ -165,6 +164,15 @@ class Store(ABC):
         """The same by referrer."""
 
     @abstractmethod
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """Accepted impressions of these days for which banners competed, the ones in shadow included; perhaps several
+        rows of the same day, set and banner."""
+
+    @abstractmethod
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        """Accepted impressions of these days that were served in shadow; perhaps several rows of the same place."""
+
+    @abstractmethod
     def changes(self, cursor: int) -> Changes:
         """Which counts changed since a cursor of an earlier call (0: ever). Where the back end cannot tell, another
         cursor than before means that it counts anew: whatever was read may differ."""
@@ -222,22 +230,6 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections; the store is not used again."""
-
-
-class DecisionRecords(ABC):
-    """What was drawn, and from what: kept beside the counts by stores that see every raw event."""
-
-    @abstractmethod
-    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
-        """Accepted impressions of these days for which banners competed, the ones in shadow included."""
-
-    @abstractmethod
-    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
-        """Accepted impressions of these days that were served in shadow."""
-
-    @abstractmethod
-    def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
-        """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""
 
 
 class LogProgress(ABC):

@@ -14,6 +14,10 @@ from bandit.counting_store import (
     Progress,
     ProgressWrite,
     ReferrerCell,
+    Sampled,
+    SampledSet,
+    Value,
+    WouldBe,
 )
 from bandit.event import BannerEvent
 from bandit.received import JournalRanges
@@ -41,6 +45,16 @@ READ_CITY = "SELECT impressions, last_offset FROM unrecognised_cities WHERE tena
     AND shard = ?"
 WRITE_CITY = """INSERT INTO unrecognised_cities (tenant, epoch, name, shard, impressions, last_offset)
     VALUES (?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
+
+READ_SAMPLED = """SELECT decisions, inverse, squares, largest, last_offset FROM sampled WHERE tenant = ? AND slot = ?
+    AND day = ? AND epoch = ? AND eligible = ? AND banner = ? AND shard = ?"""
+WRITE_SAMPLED = """INSERT INTO sampled (tenant, slot, day, epoch, eligible, banner, shard, decisions, inverse, squares,
+    largest, last_offset) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
+
+READ_WOULD_BE = """SELECT decisions, last_offset FROM would_be WHERE tenant = ? AND slot = ? AND day = ? AND epoch = ?
+    AND city = ? AND banner = ? AND shard = ?"""
+WRITE_WOULD_BE = """INSERT INTO would_be (tenant, slot, day, epoch, city, banner, shard, decisions, last_offset)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
 
 READ_NAMES = "SELECT name, first_offset FROM names WHERE tenant = ? AND epoch = ? AND shard = ? AND sort = ?"
 WRITE_NAME = """INSERT INTO names (tenant, epoch, shard, sort, name, first_offset) VALUES (?, ?, ?, ?, ?, ?)
@@ -72,9 +86,9 @@ class CassandraCounting:
         # No row at all would mean that a claim is gone which a quorum has just acknowledged.
         return [int(rows[0][0]) for rows in answers]
 
-    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Count | None]:
+    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Value | None]:
         answers = self._run([self._read(shard, key) for key in keys])
-        return [_count(rows[0]) if rows else None for rows in answers]
+        return [_value(key, rows[0]) if rows else None for key, rows in zip(keys, answers, strict=True)]
 
     def names(self, shard: int, tenant: str, sort: str) -> Mapping[str, int]:
         rows = self._session.run(READ_NAMES, (tenant, self._epoch, shard, sort), COUNTING)
@@ -108,6 +122,10 @@ class CassandraCounting:
                 return READ_REFERRER, (tenant, slot, day, self._epoch, referrer, banner, shard)
             case CityName(tenant, name):
                 return READ_CITY, (tenant, self._epoch, name, shard)
+            case SampledSet(tenant, slot, day, eligible, banner, _):
+                return READ_SAMPLED, (tenant, slot, day, self._epoch, eligible, banner, shard)
+            case WouldBe(tenant, slot, day, city, banner, _):
+                return READ_WOULD_BE, (tenant, slot, day, self._epoch, city, banner, shard)
 
     def _write(self, write: CountWrite) -> Request:
         shard, key, value, stamp_us = write
@@ -117,18 +135,25 @@ class CassandraCounting:
             case ReferrerCell(tenant, slot, day, referrer, banner):
                 return WRITE_REFERRER, (tenant, slot, day, self._epoch, referrer, banner, shard, *value, stamp_us)
             case CityName(tenant, name):
-                return WRITE_CITY, (tenant, self._epoch, name, shard, value.served, value.last_offset, stamp_us)
+                return WRITE_CITY, (tenant, self._epoch, name, shard, value[0], value.last_offset, stamp_us)
+            case SampledSet(tenant, slot, day, eligible, banner, _):
+                return WRITE_SAMPLED, (tenant, slot, day, self._epoch, eligible, banner, shard, *value, stamp_us)
+            case WouldBe(tenant, slot, day, city, banner, _):
+                row = (tenant, slot, day, self._epoch, city, banner, shard)
+                return WRITE_WOULD_BE, (*row, value[0], value.last_offset, stamp_us)
 
     def _write_name(self, write: NameWrite) -> Request:
         shard, tenant, sort, name, first_offset, stamp_us = write
         return WRITE_NAME, (tenant, self._epoch, shard, sort, name, first_offset, stamp_us)
 
 
-def _count(row: Row) -> Count:
-    if len(row) == len(Count._fields):
-        return Count(*row)
-    impressions, last_offset = row
-    return Count(impressions, 0, 0, last_offset)
+def _value(key: Key, row: Row) -> Value:
+    if isinstance(key, SampledSet):
+        return Sampled(*row)
+    if isinstance(key, CityName | WouldBe):
+        impressions, last_offset = row
+        return Count(impressions, 0, 0, last_offset)
+    return Count(*row)
 
 
 def _write_click(event: BannerEvent) -> Request:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import pairwise
 
-from bandit.model import ALL_CITIES, ClickRow, CountRow, ReferrerRow
+from bandit.model import ALL_CITIES, ClickRow, CountRow, ReferrerRow, SampledRow, WouldBeRow
 from storage.base import Changes, Store
 from storage.cassandra_change import settled_head
 from storage.cassandra_clicks import BUCKETS
@@ -16,6 +16,10 @@ READ_COUNTS = """SELECT day, policy, city, banner, served, viewed, clicks FROM c
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_DAILY_COUNTS = READ_COUNTS.replace(" city,", "")
 READ_REFERRER_COUNTS = """SELECT day, referrer, banner, served, viewed, clicks FROM counts_by_referrer
+    WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_SAMPLED = """SELECT day, eligible, banner, decisions, inverse, squares, largest FROM sampled
+    WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
+READ_WOULD_BE = """SELECT day, city, banner, decisions FROM would_be
     WHERE tenant = ? AND slot = ? AND day IN ? AND epoch = ?"""
 READ_CLICKS = """SELECT received_at, served_at, impression_id, slot, city, banner, customer, referrer
     FROM clicks_by_city WHERE tenant = ? AND city = ? AND day = ? AND bucket = ?
@@ -61,6 +65,15 @@ class CountTables(Store):
     def referrer_counts(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[ReferrerRow]:
         return [ReferrerRow._make(row) for row in self._summed(READ_REFERRER_COUNTS, tenant, slot, first_day, last_day)]
 
+    def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
+        """One for each shard: who reads them sums them up."""
+        rows = self._by_days(READ_SAMPLED, tenant, slot, first_day, last_day)
+        return [SampledRow._make(row) for several in rows for row in several]
+
+    def would_be(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[WouldBeRow]:
+        rows = self._by_days(READ_WOULD_BE, tenant, slot, first_day, last_day)
+        return [WouldBeRow._make(row) for several in rows for row in several]
+
     def changes(self, cursor: int) -> Changes:  # noqa: ARG002
         """It cannot tell: the consumers that write are not asked to keep a list. The cursor is the epoch."""
         return Changes(self._active_epoch(), None)
@@ -104,10 +117,14 @@ class CountTables(Store):
         return 0
 
     def _summed(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[Row]:
+        for rows in self._by_days(statement, tenant, slot, first_day, last_day):
+            yield from sum_shards(rows)
+
+    def _by_days(self, statement: str, tenant: str, slot: str, first_day: int, last_day: int) -> list[list[Row]]:
+        """Rows of the same day are in the same list."""
         epoch = self._active_epoch()
         requests = [(statement, (tenant, slot, days, epoch)) for days in _chunks(first_day, last_day)]
-        for rows in self._session.run_many(requests, self._reading):
-            yield from sum_shards(rows)
+        return self._session.run_many(requests, self._reading)
 
     def _active_epoch(self) -> int:
         if self._epoch is None:

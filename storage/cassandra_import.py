@@ -2,9 +2,21 @@
 
 from collections.abc import Iterable
 
-from bandit.counting_store import Cell, CityName, Claim, Count, CountWrite, Key, ReferrerCell
+from bandit.counting_store import (
+    Cell,
+    CityName,
+    Claim,
+    Count,
+    CountWrite,
+    Key,
+    ReferrerCell,
+    Sampled,
+    SampledSet,
+    Value,
+    WouldBe,
+)
 from bandit.event import BannerEvent
-from bandit.model import IMPORTED_SHARD, ClickRow, CountRow, Kind, Policy, ReferrerRow, Verdict
+from bandit.model import IMPORTED_SHARD, ClickRow, CountRow, Kind, Policy, ReferrerRow, SampledRow, Verdict, WouldBeRow
 from storage.cassandra_change import Write, change
 from storage.cassandra_counting import CassandraCounting
 from storage.cassandra_session import CassandraSession
@@ -26,20 +38,40 @@ class CassandraImport:
     def counts(self, slot: str, rows: Iterable[CountRow]) -> None:
         """All counts of a slot."""
         self._write(
-            (Cell(self._tenant, slot, row.day, row.policy, row.city, row.banner), row.served, row.viewed, row.clicks)
+            (
+                Cell(self._tenant, slot, row.day, row.policy, row.city, row.banner),
+                Count(row.served, row.viewed, row.clicks, BEFORE_ALL),
+            )
             for row in rows
         )
 
     def referrer_counts(self, slot: str, rows: Iterable[ReferrerRow]) -> None:
         """The same by referrer."""
         self._write(
-            (ReferrerCell(self._tenant, slot, row.day, row.referrer, row.banner), row.served, row.viewed, row.clicks)
+            (
+                ReferrerCell(self._tenant, slot, row.day, row.referrer, row.banner),
+                Count(row.served, row.viewed, row.clicks, BEFORE_ALL),
+            )
             for row in rows
+        )
+
+    def draws(self, slot: str, sampled: Iterable[SampledRow], would_be: Iterable[WouldBeRow]) -> None:
+        """What was drawn, and from what."""
+        self._write(
+            (
+                SampledSet(self._tenant, slot, row.day, row.eligible, row.banner),
+                Sampled(row.decisions, row.inverse, row.squares, row.largest, BEFORE_ALL),
+            )
+            for row in sampled
+        )
+        self._write(
+            (WouldBe(self._tenant, slot, row.day, row.city, row.banner), Count(row.decisions, 0, 0, BEFORE_ALL))
+            for row in would_be
         )
 
     def unrecognised_cities(self, names: Iterable[tuple[str, int]]) -> None:
         """Names with their impressions."""
-        self._write((CityName(self._tenant, name), impressions, 0, 0) for name, impressions in names)
+        self._write((CityName(self._tenant, name), Count(impressions, 0, 0, BEFORE_ALL)) for name, impressions in names)
 
     def clicks(self, clicks: Iterable[tuple[int, ClickRow]]) -> None:
         """(day, click) pairs."""
@@ -54,11 +86,8 @@ class CassandraImport:
         writes: list[Write] = [("retired", {"tenant": self._tenant, "slot": slot, "banner": one}) for slot, one in ids]
         change(self._session, lambda _head, _version: writes)
 
-    def _write(self, rows: Iterable[tuple[Key, int, int, int]]) -> None:
-        writes = [
-            CountWrite(IMPORTED_SHARD, key, Count(served, viewed, clicks, BEFORE_ALL), self._stamp_us)
-            for key, served, viewed, clicks in rows
-        ]
+    def _write(self, rows: Iterable[tuple[Key, Value]]) -> None:
+        writes = [CountWrite(IMPORTED_SHARD, key, value, self._stamp_us) for key, value in rows]
         self._counting.write(writes, [], [])
 
 

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from bandit.model import Configuration
 from bandit.sample_ratio import check
 from bandit.zone import day_of
-from storage.base import DecisionRecords, Store, StoreUnavailable
+from storage.base import Store, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -27,14 +26,12 @@ class Alarm(NamedTuple):
     banner: str
 
 
-def watch(
-    store: Store, records: DecisionRecords, directory: Path, stop: threading.Event, now_us: Callable[[], int]
-) -> None:
+def watch(store: Store, directory: Path, stop: threading.Event, now_us: Callable[[], int]) -> None:
     """Look until `stop`; a new alarm is logged."""
     known: set[Alarm] = set(read_alarms(directory))
     while not stop.is_set():
         try:
-            found = find(store.configuration(), records, now_us())
+            found = find(store, now_us())
             for alarm in sorted(found - known):
                 log.error("tenant %s, slot %s: banner %s is not drawn as often as its propensities say", *alarm)
             known = found
@@ -44,12 +41,12 @@ def watch(
         stop.wait(PAUSE_SECONDS)
 
 
-def find(configuration: Configuration, records: DecisionRecords, now_us: int) -> set[Alarm]:
+def find(store: Store, now_us: int) -> set[Alarm]:
     """All banners that are out of ratio in the last week. Raises StoreUnavailable."""
-    found = set()
+    found, configuration = set(), store.configuration()
     for (tenant, slot_id), slot in configuration.slots.items():
         today = day_of(now_us, configuration.tenants[tenant].time_zone)
-        rows = records.sampled(tenant, slot_id, today - LOOKBACK_DAYS + 1, today)
+        rows = store.sampled(tenant, slot_id, today - LOOKBACK_DAYS + 1, today)
         ratios = check(rows, slot.exploration_share)
         found |= {Alarm(tenant, slot_id, ratio.banner) for ratio in ratios if ratio.alarm}
     return found

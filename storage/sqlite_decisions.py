@@ -4,9 +4,8 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 
-from bandit.event import BannerEvent, decode
+from bandit.event import BannerEvent, decode, draw
 from bandit.model import SampledRow, WouldBeRow
-from storage.base import DecisionRecords
 from storage.sqlite_connections import Connected
 
 STEP = 10_000
@@ -22,13 +21,13 @@ class Decisions:
 
     def add(self, event: BannerEvent) -> None:
         """An impression that counts."""
-        eligible = event.eligible
-        if eligible is None or event.propensity <= 0:
+        drawn = draw(event)
+        if drawn is None:
             return
-        place, drawn = (event.tenant, event.slot, event.day), event.would_be_banner
-        if drawn is not None:
-            self._would_be[(*place, event.city, drawn)] += 1
-        key, inverse = (*place, eligible, drawn or event.banner), 1 / event.propensity
+        place, inverse = (event.tenant, event.slot, event.day), drawn.inverse
+        if event.would_be_banner is not None:
+            self._would_be[(*place, event.city, event.would_be_banner)] += 1
+        key = (*place, drawn.eligible, drawn.banner)
         sums = self._sampled.get(key)
         if sums is None:
             sums = self._sampled[key] = [0, 0.0, 0.0, 0.0]
@@ -55,7 +54,7 @@ class Decisions:
         )
 
 
-class DecisionTables(Connected, DecisionRecords):
+class DecisionTables(Connected):
     """The reading side."""
 
     def sampled(self, tenant: str, slot: str, first_day: int, last_day: int) -> list[SampledRow]:
@@ -77,6 +76,7 @@ class DecisionTables(Connected, DecisionRecords):
             return [WouldBeRow._make(row) for row in rows]
 
     def events(self, tenant: str, slot: str, first_day: int, last_day: int) -> Iterator[BannerEvent]:
+        """The raw events, as long as they are kept, of impressions of these days, in the order they came in."""
         with self._connections.reading() as connection:
             query = "SELECT coalesce(min(id), 0), coalesce(max(id), -1) FROM events"
             first, last = connection.execute(query).fetchone()

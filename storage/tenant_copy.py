@@ -57,6 +57,10 @@ def _copy_counts(tenant: str, source: Store, export: SqliteExport, into: Cassand
             say(f"{tenant}, {slot}: {done:,} of {len(counts):,} counts")
         for _, referrers in _batches(source.referrer_counts(tenant, slot, first_day, last_day)):
             into.referrer_counts(slot, referrers)
+        days = (tenant, slot, first_day, last_day)
+        for _, sampled in _batches(source.sampled(*days)):
+            into.draws(slot, sampled, [])
+        into.draws(slot, [], source.would_be(*days))
     into.unrecognised_cities(source.unrecognised_cities(tenant))
     clicks = export.clicks(tenant)
     for done, batch in _batches(clicks):
@@ -96,6 +100,10 @@ def _different_counts(tenant: str, source: Store, export: SqliteExport, target: 
             yield f"counts of {slot}"
         if sorted(source.referrer_counts(*days)) != sorted(target.referrer_counts(*days)):
             yield f"counts by referrer of {slot}"
+        if sorted(source.sampled(*days)) != sorted(target.sampled(*days)):
+            yield f"draws of {slot}"
+        if sorted(source.would_be(*days)) != sorted(target.would_be(*days)):
+            yield f"draws in shadow of {slot}"
 
 
 def _different_clicks(tenant: str, export: SqliteExport, target: Store) -> Iterator[str]:

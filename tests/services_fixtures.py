@@ -19,7 +19,16 @@ from storage.cassandra_tables import SCHEMA_PATH, apply
 
 TABLE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+) \(.*?PRIMARY KEY \(\(([^)]*)\)", re.DOTALL)
 """Name and partition key."""
-STAMPED = {"counts", "counts_by_referrer", "unrecognised_cities", "names", "clicks_by_city", "progress"}
+STAMPED = {
+    "counts",
+    "counts_by_referrer",
+    "unrecognised_cities",
+    "sampled",
+    "would_be",
+    "names",
+    "clicks_by_city",
+    "progress",
+}
 """Written with stamps that are not of the present."""
 
 Kind = TypeVar("Kind", bound=Cluster)

@@ -7,11 +7,9 @@ from bandit.sample_ratio import check
 from bandit.shadow import Predicted, Prediction, predict
 from bandit.standing import standing
 from bandit.zone import date_to_day
-from storage.base import DecisionRecords
 from web.admin import Json, banners_of, find_banner, find_slot
 from web.auth import requires, tenant_of_call
 from web.context import context
-from web.errors import ApiError
 from web.evidence_schemas import LiftQuery, LiftReport, SamplingReport, ShadowReport, SlotQuery, StandingReport
 from web.openapi import blueprint
 from web.report_schemas import Period
@@ -66,7 +64,7 @@ def report_standing(query: SlotQuery) -> Json:
 def report_sampling(query: Period) -> Json:
     """Whether banners were drawn as often as their logged propensities say (the sample-ratio check)."""
     scope = scope_of(query)
-    ratios = check(_decisions().sampled(*scope.place()), scope.slot.exploration_share)
+    ratios = check(context().store.sampled(*scope.place()), scope.slot.exploration_share)
     rows = [ratio._asdict() for ratio in ratios]
     return {**scope.heading(), "alarm": any(ratio.alarm for ratio in ratios), "rows": rows}
 
@@ -76,7 +74,7 @@ def report_sampling(query: Period) -> Json:
 def report_shadow(query: Period) -> Json:
     """What the learned choice would have earned while the slot was in shadow: the lift, with its interval."""
     scope = scope_of(query)
-    would_be = _decisions().would_be(*scope.place())
+    would_be = context().store.would_be(*scope.place())
     rows = context().store.counts(*scope.place())
     found = predict(rows, would_be, trial=scope.slot.trial, weights=scope.weights())
     predictions = {"clicks": _plain(found.clicks), "value": _plain(found.value)}
@@ -87,10 +85,3 @@ def _plain(found: Prediction | None) -> Json | None:
     if found is None:
         return None
     return {name: each._asdict() if isinstance(each, Predicted) else each for name, each in found._asdict().items()}
-
-
-def _decisions() -> DecisionRecords:
-    store = context().store
-    if not isinstance(store, DecisionRecords):
-        raise ApiError(404, "not_kept", "this store keeps no record of single decisions; the archive of events does")
-    return store

@@ -3,6 +3,7 @@
 import random
 from typing import Any, NamedTuple
 
+from bandit.counting_store import SampledSet, WouldBe
 from bandit.event import BannerEvent
 from bandit.model import OTHER
 from bandit.received import IDLE_US
@@ -45,6 +46,9 @@ def _impression(rng: random.Random, number: int, later_us: int) -> BannerEvent:
         referrer=rng.choice((None, "mail", "search", "social")),
         unrecognised_city=rng.choice((None, None, "Poona")),
         verdict=rng.choice(("accepted", "accepted", "accepted", "bot")),
+        eligible="new sale" if number % 4 == 3 else None,
+        propensity=(0.5, 0.25, 0.8)[number % 3],
+        would_be_banner="new" if number == 3 else None,
     )
 
 
@@ -79,6 +83,7 @@ class Expected(NamedTuple):
     by_referrer: dict[Any, int]
     cities: dict[Any, int]
     clicks: dict[bytes, tuple[str, str, int]]
+    draws: dict[Any, tuple[float, ...]]
 
 
 def expected(log: list[LogRecord]) -> Expected:
@@ -86,6 +91,7 @@ def expected(log: list[LogRecord]) -> Expected:
     model, received, named = Model(), set(), set[str]()
     cities: dict[Any, int] = {}
     clicks: dict[bytes, tuple[str, str, int]] = {}
+    draws: dict[Any, tuple[float, ...]] = {}
     for _, event in log:
         if (event.journal, event.sequence) in received:
             continue
@@ -100,7 +106,19 @@ def expected(log: list[LogRecord]) -> Expected:
         if event.kind == "served" and event.unrecognised_city:
             name = (event.tenant, event.unrecognised_city)
             cities[name] = cities.get(name, 0) + 1
-    return Expected(dict(model.cells), dict(model.by_referrer), cities, clicks)
+        if event.kind == "served" and event.eligible:
+            _sum_up(event, draws)
+    return Expected(dict(model.cells), dict(model.by_referrer), cities, clicks, draws)
+
+
+def _sum_up(event: BannerEvent, draws: dict[Any, tuple[float, ...]]) -> None:
+    place, would_be, inverse = (event.tenant, event.slot, event.day), event.would_be_banner, 1 / event.propensity
+    key = SampledSet(*place, str(event.eligible), would_be or event.banner)
+    decisions, total, squares, largest = draws.get(key, (0, 0.0, 0.0, 0.0))
+    draws[key] = (decisions + 1, total + inverse, squares + inverse * inverse, max(largest, inverse))
+    if would_be:
+        shadow = WouldBe(*place, event.city, would_be)
+        draws[shadow] = (draws.get(shadow, (0, 0, 0))[0] + 1, 0, 0)
 
 
 def _counted_name(event: BannerEvent, named: set[str], model: Model) -> str | None:

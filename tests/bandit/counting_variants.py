@@ -10,8 +10,8 @@ from unittest.mock import patch
 import bandit.counting
 import bandit.received
 from bandit.counting import Counting
-from bandit.counting_store import REFERRER, Claim, Progress, ProgressWrite
-from bandit.event import BannerEvent, Increments
+from bandit.counting_store import REFERRER, Cell, CityName, Claim, Progress, ProgressWrite, SampledSet, WouldBe
+from bandit.event import BannerEvent
 from bandit.received import HOUR_US, Received
 from tests.bandit.counting_log import REFERRERS_NAMED, Expected, expected, random_log
 from tests.bandit.counting_world import SHARD, ModelStore, Process, Unavailable, World
@@ -51,19 +51,22 @@ class Variant:
 
 
 def _found(state: dict[Any, tuple[int, Any]]) -> Expected:
-    found = Expected({}, {}, {}, {})
+    found = Expected({}, {}, {}, {}, {})
     for key, (_, value) in state.items():
         if key[0] == "click":
             found.clicks[key[1]] = value
         if key[0] != "count":
             continue
         cell = key[2]
-        if len(cell) == 2:
+        if isinstance(cell, SampledSet | WouldBe):
+            found.draws[cell] = value[:-1]
+            continue
+        if isinstance(cell, CityName):
             found.cities[tuple(cell)] = value.served
             continue
         for column, number in zip(("served", "viewed", "clicked"), value[:3], strict=True):
             if number:
-                (found.cells if len(cell) == 6 else found.by_referrer)[(*cell, column)] = number
+                (found.cells if isinstance(cell, Cell) else found.by_referrer)[(*cell, column)] = number
     return found
 
 
@@ -157,10 +160,10 @@ class SeenMarks(ModelStore):
 
 
 class Unguarded(bandit.counting._Row):
-    def add(self, offset: int, added: Increments) -> None:
+    def add(self, counted: bandit.counting._Counted) -> None:
         before, self.last_offset = self.last_offset, -1
-        super().add(offset, added)
-        self.last_offset = max(before, offset)
+        super().add(counted)
+        self.last_offset = max(before, counted.offset)
 
 
 class OneReplica(ModelStore):

@@ -18,6 +18,10 @@ from bandit.counting_store import (
     Progress,
     ProgressWrite,
     ReferrerCell,
+    Sampled,
+    SampledSet,
+    Value,
+    WouldBe,
 )
 from bandit.event import BannerEvent
 from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN
@@ -35,7 +39,7 @@ class Memory:
     """A store that loses nothing, and is away when told so."""
 
     def __init__(self) -> None:
-        self.rows: dict[tuple[int, Key], Count] = {}
+        self.rows: dict[tuple[int, Key], Value] = {}
         self.claims: set[Claim] = set()
         self.known: dict[tuple[int, str, str], dict[str, int]] = {}
         self.clicks: list[BannerEvent] = []
@@ -60,7 +64,7 @@ class Memory:
         self._call("owners")
         return [min(other.offset for other in self.claims if other[:2] == claim[:2]) for claim in claims]
 
-    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Count | None]:
+    def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Value | None]:
         self._call("counts")
         return [self.rows.get((shard, key)) for key in keys]
 
@@ -110,6 +114,25 @@ def test_an_impression_its_view_and_its_click_are_stored_with_the_offset_they_ar
     }
     assert [click.impression_id for click in store.clicks] == [served(1).impression_id]
     assert store.stored[SHARD].next_offset == 104
+
+
+def test_what_was_drawn_is_summed_up_by_what_competed_as_far_as_it_is_counted() -> None:
+    store = Memory()
+    records = log(
+        served(1, eligible="new sale", propensity=0.25),
+        served(2, eligible="new sale"),
+        served(3, eligible="new sale", verdict="bot"),
+        clicked(served(2, eligible="new sale")),
+        served(4, policy="fixed", reason="shadow", eligible="new sale", would_be_banner="new"),
+        served(5),
+    )
+    for end in (1, 2, 6):
+        count(store, records[:end])
+    assert {key: value for (_, key), value in store.rows.items() if isinstance(key, SampledSet | WouldBe)} == {
+        SampledSet("shop", "home", DAY, "new sale", "sale"): Sampled(2, 6.0, 20.0, 4.0, 101),
+        SampledSet("shop", "home", DAY, "new sale", "new"): Sampled(1, 2.0, 4.0, 2.0, 104),
+        WouldBe("shop", "home", DAY, "Pune", "new"): Count(1, 0, 0, 104),
+    }
 
 
 def test_stamps_come_from_the_epoch_and_the_offset_never_from_a_clock() -> None:
@@ -228,7 +251,7 @@ def test_unrecognised_cities_are_listed_up_to_a_bound() -> None:
     store = Memory()
     named = [served(number, city=OTHER, unrecognised_city=f"c{number}") for number in range(MAX_CITY_NAMES + 5)]
     count(store, log(*named, served(9_999, city=OTHER, unrecognised_city="c0")))
-    rows = {key.name: row.served for (_, key), row in store.rows.items() if isinstance(key, CityName)}
+    rows = {key.name: row[0] for (_, key), row in store.rows.items() if isinstance(key, CityName)}
     assert len(rows) == len(store.known[SHARD, "shop", CITY]) == MAX_CITY_NAMES
     assert rows["c0"] == 2
 

@@ -8,6 +8,9 @@ import pytest
 
 from bandit.model import Slot
 from commands.evaluate import main
+from storage.archive import ArchiveDirectory
+from storage.archive_export import export
+from storage.sqlite import SqliteStore
 from tests.installation import Installation
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "open_bandit"
@@ -136,7 +139,7 @@ def shop(tmp_path: Path) -> Iterator[Installation]:
 
 
 def test_the_products_own_log_says_what_uniform_choice_would_have_earned(
-    shop: Installation, capsys: pytest.CaptureFixture[str]
+    shop: Installation, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(600):
         shown = shop.banner(city="pune").json
@@ -153,6 +156,17 @@ def test_the_products_own_log_says_what_uniform_choice_would_have_earned(
     assert main([*store, "--policy=fixed:b2"]) == 0
     assert printed(capsys.readouterr().out, "SNIPS").value == pytest.approx(0.5, abs=0.1)
     assert main([*store, "--policy=thompson"]) == 0
+    capsys.readouterr()
+    # The archive of the same events says the same.
+    main([*store, "--policy=uniform"])
+    from_store = capsys.readouterr().out
+    archive = ArchiveDirectory(shop.directory / "archive")
+    export(SqliteStore(shop.directory / "banner.db"), archive, 0, lambda _: None, chunk=250)
+    monkeypatch.setenv("BANNER_DATA_DIRECTORY", str(shop.directory))
+    assert main([str(archive.path), "--tenant=shop", "--slot=home", "--policy=uniform"]) == 0
+    assert capsys.readouterr().out.replace(str(archive.path), "") == from_store.replace(store[0], "")
+    assert main([str(shop.directory / "journal"), "--tenant=shop", "--slot=home", "--policy=uniform"]) == 2
+    assert "there is no archive" in capsys.readouterr().err
 
 
 def test_a_store_without_the_slot_or_without_draws_is_told(

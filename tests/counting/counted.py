@@ -23,6 +23,7 @@ def complaints(session: CassandraSession, epoch: int, traffic: Traffic) -> list[
     lines = [
         *_differences("cell", cells, dict(traffic.model.cells)),
         *_differences("referrer", referrers, dict(traffic.model.by_referrer)),
+        *_differences("draws", _draws(session, epoch), dict(traffic.draws)),
         *(f"no click {one}" for one in sorted(wanted - found)),
         *(f"too many clicks: {one}" for one in sorted(found - wanted)),
     ]
@@ -41,6 +42,19 @@ def _cells(session: CassandraSession, epoch: int, table: str, names: str) -> dic
                 if number:
                     cell = (*partition, *row[:-3], column)
                     found[cell] = found.get(cell, 0) + number
+    return found
+
+
+def _draws(session: CassandraSession, epoch: int) -> dict[Any, int]:
+    found: dict[Any, int] = {}
+    for name, table, column in (("inverse", "sampled", "inverse"), ("would_be", "would_be", "decisions")):
+        statement = f"SELECT banner, {column} FROM {table} WHERE tenant = ? AND slot = ? AND day = ? AND epoch = ?"
+        places = [(tenant, slot, day) for tenant in TENANTS for slot in SLOTS for day in DAYS]
+        answers = session.run_many([(statement, (*place, epoch)) for place in places], COUNTING)
+        for place, rows in zip(places, answers, strict=True):
+            for banner, number in rows:
+                key = (*place, name, banner)
+                found[key] = found.get(key, 0) + int(number)
     return found
 
 

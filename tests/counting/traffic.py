@@ -1,7 +1,7 @@
 """A clickstream as the forwarders write it, and what it must add up to."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +34,8 @@ class Traffic:
     impressions: list[BannerEvent] = field(default_factory=list)
     clicks: dict[bytes, BannerEvent] = field(default_factory=dict)
     """The first click of each impression."""
+    draws: Counter[tuple[str, str, int, str, str]] = field(default_factory=Counter)
+    """The sums of 1 / propensity by tenant, slot, day, column and banner."""
     stamped: list[BannerEvent] = field(default_factory=list)
     _sequences: defaultdict[tuple[int, int], int] = field(default_factory=lambda: defaultdict(int))
 
@@ -71,6 +73,9 @@ class Traffic:
             policy=choice(("learned", "learned", "holdout")),
             served_at=NOON_US + number * 1000,
             referrer=choice((None, "mail", "search")),
+            eligible=(None, "new sale")[number % 2],
+            propensity=(0.5, 0.25)[number % 3 // 2],
+            would_be_banner="new" if number % 10 == 1 else None,
             shard=shard_of(tenant, slot, city, self.partitions),
         )
         self.impressions.append(impression)
@@ -83,6 +88,11 @@ class Traffic:
         event = event._replace(journal=journal, sequence=self._sequences[journal, event.shard])
         if event.kind == "clicked" and event.verdict == "accepted":
             self.clicks.setdefault(event.impression_id, event)
+        if event.kind == "served" and event.eligible:
+            place, would_be = (event.tenant, event.slot, event.day), event.would_be_banner
+            self.draws[*place, "inverse", would_be or event.banner] += int(1 / event.propensity)
+            if would_be:
+                self.draws[*place, "would_be", would_be] += 1
         self.model.take(event)
         self.stamped.append(event)
         self.distinct += 1

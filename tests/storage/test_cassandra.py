@@ -21,6 +21,7 @@ from tests.storage.audit_contract import AuditContract
 from tests.storage.cassandra_sink import CountingSink
 from tests.storage.configured import SLOT, TENANT
 from tests.storage.contract import ReadingContract, StoreContract
+from tests.storage.decisions_contract import DecisionsContract
 from tests.storage.events import NOON_US, deliver, served, totals
 from tests.storage.segments_contract import SegmentsContract
 from tests.storage.sink_contract import CountingContract, DeliveryContract
@@ -83,6 +84,10 @@ class TestCassandraStore(StoreContract):
 
 class TestCassandraSegments(SegmentsContract):
     """Groups of customers."""
+
+
+class TestCassandraDecisions(DecisionsContract):
+    pass
 
 
 class TestCassandraAudit(AuditContract):

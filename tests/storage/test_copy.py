@@ -60,7 +60,9 @@ def source(tmp_path: Path) -> SqliteStore:
     store.put_key(OPERATOR)
     events = [event._replace(served_at=NOW_US, received_at=NOW_US) for event in random_events(random.Random(3), 300)]
     named = [served(n, served_at=NOW_US, city="_other", unrecognised_city="Atlantis") for n in range(900, 903)]
-    store.deliver(Log().records(*events, *named))
+    drawn = [served(n, served_at=NOW_US, eligible="new sale") for n in range(910, 915)]
+    shadow = [served(n, served_at=NOW_US, eligible="new sale", would_be_banner="new") for n in range(920, 923)]
+    store.deliver(Log().records(*events, *named, *drawn, *shadow))
     for tenant in TENANTS:
         store.delete_banner(tenant, "home", "gone")
         store.delete_slot(tenant, "cart")
@@ -100,6 +102,9 @@ def test_a_copied_tenant_is_the_same_in_everything(
             assert days(target, tenant, slot) == days(source, tenant, slot) != ([], [])
         for city in ("Pune", "Delhi"):
             assert target.clicks(tenant, city, DAY) == source.clicks(tenant, city, DAY) != []
+    drawn = ("shop", "home", DAY, DAY)
+    assert sorted(target.sampled(*drawn)) == sorted(source.sampled(*drawn)) != []
+    assert target.would_be(*drawn) == source.would_be(*drawn) != []
 
 
 def test_only_the_named_tenant_is_copied(

@@ -11,6 +11,7 @@ from storage.base import StoreUnavailable
 from storage.sqlite import SqliteStore
 from tests.storage.audit_contract import AuditContract
 from tests.storage.contract import EventSinkContract, ReadingContract, StoreContract
+from tests.storage.decisions_contract import DecisionsContract
 from tests.storage.events import Log, all_rows, clicked, served, totals
 from tests.storage.segments_contract import SegmentsContract
 from tests.storage.sqlite_file import SLOTS, expected, query, stream
@@ -43,6 +44,10 @@ class TestSqliteReading(ReadingContract):
 
 class TestSqliteSegments(SegmentsContract):
     """Groups of customers."""
+
+
+class TestSqliteDecisions(DecisionsContract):
+    pass
 
 
 class TestSqliteAudit(AuditContract):

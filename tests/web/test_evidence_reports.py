@@ -2,16 +2,11 @@
 
 import threading
 
-import pytest
-
 from storage.sample_ratio_watch import find, watch
-from storage.sqlite import SqliteStore
 from tests.service_process import wait_until
 from tests.storage.events import deliver, served
 from tests.web.flask_side import Side
 
-EMBEDDED = pytest.mark.parametrize("backend", ["embedded"], indirect=True)
-"""Only the embedded store sees every raw event, and so can say what was drawn from what."""
 TODAY = 20_485
 OUT_OF_RATIO = [
     served(number, banner="b1", eligible="b1 b2", propensity=0.4, day=TODAY, served_at=1_769_900_000_000_000)
@@ -52,7 +47,6 @@ def test_the_standing_of_an_unknown_slot_is_refused(side: Side) -> None:
 # -- sample ratio ----------------------------------------------------------------------------------------------------
 
 
-@EMBEDDED
 def test_draws_of_the_service_are_in_ratio(side: Side) -> None:
     side.call("PATCH", "/admin/slots/home", json={"exploration_share": 0.2, "holdout_share": 0.3})
     side.call("PATCH", "/admin/slots/home/banners/b3", json={"cities": ["mumbai"]})
@@ -71,19 +65,6 @@ def test_draws_of_the_service_are_in_ratio(side: Side) -> None:
     assert all(abs(row["ratio"] - 1) < 0.35 for row in report["rows"])
 
 
-@pytest.mark.parametrize("backend", ["distributed"], indirect=True)
-@pytest.mark.parametrize("report", ["sampling", "shadow"])
-def test_a_store_without_raw_events_says_so(side: Side, report: str) -> None:
-    assert "no record of single decisions" in side.refused(404, None, "GET", f"/reports/{report}?slot=home", "read")
-
-
-def with_decisions(side: Side) -> SqliteStore:
-    """The store that keeps what was drawn, and from what."""
-    assert isinstance(side.store, SqliteStore)
-    return side.store
-
-
-@EMBEDDED
 def test_a_pinned_or_default_banner_is_no_draw(side: Side) -> None:
     side.call("PATCH", "/admin/slots/home", json={"pinned_banner": "b2"})
     side.installation.refresh()
@@ -93,9 +74,8 @@ def test_a_pinned_or_default_banner_is_no_draw(side: Side) -> None:
     assert (report["alarm"], report["rows"]) == (False, [])
 
 
-@EMBEDDED
 def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_metrics(side: Side) -> None:
-    deliver(with_decisions(side), *OUT_OF_RATIO)
+    deliver(side.installation.sink, *OUT_OF_RATIO)
     side.call("PATCH", "/admin/slots/home", json={"exploration_share": 0.5})
     report = side.get("/reports/sampling?slot=home", "read")
     assert report["alarm"] and {row["banner"]: row["ratio"] for row in report["rows"]} == {"b1": 2.5, "b2": 0.0}
@@ -103,7 +83,7 @@ def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_me
     installation = side.installation
     watcher = threading.Thread(
         target=watch,
-        args=(side.store, with_decisions(side), installation.directory / "journal", stop, installation.clock_us),
+        args=(side.store, installation.directory / "journal", stop, installation.clock_us),
     )
     assert "\nbanner_sample_ratio_alarms 0\n" in side.call("GET", "/metrics", None).text
     watcher.start()
@@ -112,20 +92,17 @@ def test_a_log_whose_propensities_were_not_used_raises_an_alarm_in_report_and_me
     watcher.join()
 
 
-@EMBEDDED
 def test_an_alarm_ends_a_week_after_its_cause(side: Side) -> None:
-    deliver(with_decisions(side), *OUT_OF_RATIO)
+    deliver(side.installation.sink, *OUT_OF_RATIO)
     side.call("PATCH", "/admin/slots/home", json={"exploration_share": 0.5})
     at = side.installation.clock_us()
-    configuration = side.store.configuration()
-    assert find(configuration, with_decisions(side), at) == {("shop", "home", "b1"), ("shop", "home", "b2")}
-    assert find(configuration, with_decisions(side), at + 7 * 86_400_000_000) == set()
+    assert find(side.store, at) == {("shop", "home", "b1"), ("shop", "home", "b2")}
+    assert find(side.store, at + 7 * 86_400_000_000) == set()
 
 
 # -- shadow ----------------------------------------------------------------------------------------------------------
 
 
-@EMBEDDED
 def test_a_shadow_predicts_the_lift(side: Side) -> None:
     side.call("PATCH", "/admin/slots/home", json={"shadow": True, "exploration_share": 0.2})
     installation = side.installation
@@ -143,7 +120,6 @@ def test_a_shadow_predicts_the_lift(side: Side) -> None:
     assert report["value"] == report["clicks"]
 
 
-@EMBEDDED
 def test_a_slot_that_never_was_in_shadow_predicts_nothing(side: Side) -> None:
     report = side.get("/reports/shadow?slot=home", "read")
     assert (report["impressions"], report["clicks"], report["value"]) == (0, None, None)
