@@ -5,7 +5,7 @@ PYTHON_IN_VENV = .venv/bin/python
 .DEFAULT_GOAL := help
 .PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
 .PHONY: environment environment-dev environment-whole
-.PHONY: spark-jars bench-spark
+.PHONY: spark-jars bench-spark bench-dashboard screenshots
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1#/p' Makefile | awk -F '#' '{ printf "  make %-17s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ check: environment-dev ## format, lint, types and the rules of the architecture;
 bench: environment-dev ## measure speed and memory against a bare Flask hello-world (needs wrk)
 	@$(PYTHON_IN_VENV) -m benchmarks $(ARGS)
 
+bench-dashboard: environment-dev ## measure the dashboard over 12,000,000 rows of counts (Cassandra: needs Java 17, Maven)
+	@$(PYTHON_IN_VENV) -m benchmarks.dashboard $(ARGS)
+
 bench-regret: environment-dev ## simulate how many clicks each way of choosing loses (40 minutes; ARGS=--quick: 2)
 	@$(PYTHON_IN_VENV) -m benchmarks.regret $(ARGS)
 
@@ -55,6 +58,9 @@ spark-jars: environment ## fetch the connectors of the Spark jobs with Maven (ne
 
 bench-spark: environment-dev ## measure the Spark jobs over 5,000,000 events against plain Spark; ARGS="--events 500000"
 	@$(PYTHON_IN_VENV) -m benchmarks.spark $(ARGS)
+
+screenshots: environment-dev ## make the pictures of the README anew (needs Chromium)
+	@$(PYTHON_IN_VENV) -m tests.browser.screenshots
 
 clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,6 @@
 """Measure the pages of the dashboard over a large store: 100 slots, 10 banners, 200 cities and 60 days.
 
-    python -m benchmarks.dashboard [sqlite] [cassandra] [--rounds 11]
+    python -m benchmarks.dashboard [sqlite] [cassandra] [--rounds 11] [--slots 100]
 
 That are 12,000,000 rows of counts; writing them takes a minute in SQLite and some in Cassandra, which it starts here
 (Java 17 and Maven are needed). Each page is loaded as a browser does, over the longest period, by turns with the
@@ -28,7 +28,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPCookieProcessor, build_opener
 
 from bandit.model import Role
-from benchmarks.content import TENANT, fill_store, names
+from benchmarks.content import TENANT, Content, fill_store, names
 from benchmarks.dashboard_content import CONTENT, DAYS, count_in_cassandra, count_in_sqlite, days
 from benchmarks.results import Result
 from benchmarks.wrk import CannotMeasure
@@ -49,7 +49,9 @@ PAGE_MS = 300.0
 RATIO = 1.0
 PERIOD = "days=90"
 READY_SECONDS = 1800.0
-LOOK_SECONDS = 2.0
+LOOK_SECONDS = 5.0
+HURRY = {"BANNER_SNAPSHOT_CPU_SHARE": "1", "BANNER_SNAPSHOT_REFRESH_SECONDS": "20"}
+"""While everything is read for the first time: what a process knows it saves, and the next begins with it."""
 
 
 class Place(NamedTuple):
@@ -60,6 +62,7 @@ class Place(NamedTuple):
     """Counts at once, where the store says what changed."""
     service: Service
     keys: Mapping[str, str]
+    slots: list[str]
 
 
 class Browser:
@@ -84,11 +87,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("stores", nargs="*", choices=[[], *STORES], help="which to measure; else both")
     parser.add_argument("--rounds", type=int, default=11, help="of each page (default: %(default)d)")
+    parser.add_argument("--slots", type=int, default=CONTENT.slots, help="fewer for a look (default: %(default)d)")
     given = parser.parse_args(arguments)
+    content = CONTENT._replace(slots=given.slots)
     results: list[Result] = []
     try:
         for name in given.stores or STORES:
-            with TemporaryDirectory(prefix="banner-bench-") as directory, STORES[name](Path(directory)) as place:
+            with (
+                TemporaryDirectory(prefix="banner-bench-") as directory,
+                STORES[name](Path(directory), content) as place,
+            ):
                 results += measure(name, place, given.rounds)
     except (CannotMeasure, Missing, Failed) as error:
         print(error, file=sys.stderr)
@@ -99,33 +107,33 @@ def main(arguments: Sequence[str]) -> int:
 
 
 @contextmanager
-def sqlite(directory: Path) -> Iterator[Place]:
+def sqlite(directory: Path, content: Content) -> Iterator[Place]:
     """The embedded mode."""
     service = Service(directory)
     service.data.mkdir(parents=True)
-    keys = _fill(SqliteStore.open(service.store_path))
-    _told("SQLite is filled", lambda: count_in_sqlite(service.store_path, CONTENT))
+    keys = _fill(SqliteStore.open(service.store_path), content)
+    _told("SQLite is filled", lambda: count_in_sqlite(service.store_path, content))
     store = SqliteStore(service.store_path)
     try:
-        yield Place(store, store, service, keys)
+        yield Place(store, store, service, keys, names("slot", content.slots))
     finally:
         service.close()
         store.close()
 
 
 @contextmanager
-def cassandra(directory: Path) -> Iterator[Place]:
+def cassandra(directory: Path, content: Content) -> Iterator[Place]:
     """The distributed mode; Kafka is not needed for looking at pages."""
     with Cassandra(directory / "services") as server:
         options = make_keyspace(server)
         given = backends.environment(options)
         service = Service(directory)
         service.environment |= {name: value for name, value in given.items() if name != "BANNER_DATA_DIRECTORY"}
-        keys = _fill(CassandraStore(options))
-        _told("Cassandra is filled", lambda: count_in_cassandra(options, CONTENT))
+        keys = _fill(CassandraStore(options), content)
+        _told("Cassandra is filled", lambda: count_in_cassandra(options, content))
         store = CassandraStore(options)
         try:
-            yield Place(store, None, service, keys)
+            yield Place(store, None, service, keys, names("slot", content.slots))
         finally:
             service.close()
             store.close()
@@ -136,12 +144,12 @@ STORES = {"sqlite": sqlite, "cassandra": cassandra}
 
 def measure(name: str, place: Place, rounds: int) -> list[Result]:
     """One result a page."""
-    # Only while everything is read for the first time: the service saves what it knows and starts again without it.
-    place.service.environment["BANNER_SNAPSHOT_CPU_SHARE"] = "1"
+    given = dict(place.service.environment)
+    place.service.environment |= HURRY
     place.service.start()
     _told(f"{name}: a first process has read everything", lambda: _wait_until_complete(place))
     place.service.stop()
-    del place.service.environment["BANNER_SNAPSHOT_CPU_SHARE"]
+    place.service.environment = given
     place.service.start()
     _told(f"{name}: a process that starts again has everything", lambda: _wait_until_complete(place))
     return list(_measured(name, place, rounds))
@@ -156,7 +164,7 @@ def _measured(name: str, place: Place, rounds: int) -> Iterator[Result]:
         plain.append(_ms(lambda: place.store.counts(TENANT, "slot-1", first, last)))
         for page, path in _pages(place):
             if place.sink is not None:
-                place.sink.deliver(_one_in_each_slot(log, last, number))
+                place.sink.deliver(_one_in_each_slot(place.slots, log, last, number))
             loads.setdefault(page, []).append(_ms(lambda path=path: browser.load(path)))  # type: ignore[misc]
     for page, times in loads.items():
         detail = f"slowest {max(times):.0f} ms, {median(times) / median(plain):.2f} of the plain query"
@@ -182,7 +190,7 @@ def _wait_until_complete(place: Place) -> None:
     """Ask for banners, since only slots in use are known, and look until the overview has everything."""
     browser, deadline = Browser(place.service.url, place.keys[Role.ADMIN]), time.monotonic() + READY_SECONDS
     while True:
-        for slot in names("slot", CONTENT.slots):
+        for slot in place.slots:
             place.service.request("GET", f"/banner?slot={slot}&city=city-1", key=place.keys[Role.SERVER])
         rows = list(csv.DictReader(browser.load(f"/dashboard/?{PERIOD}&csv=slots").splitlines()))
         if all(row["lift"] and row["state"] != "not known yet" for row in rows):
@@ -192,16 +200,15 @@ def _wait_until_complete(place: Place) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-def _one_in_each_slot(log: Log, today: int, number: int) -> list[Record]:
-    slots = names("slot", CONTENT.slots)
+def _one_in_each_slot(slots: Sequence[str], log: Log, today: int, number: int) -> list[Record]:
     place = {"tenant": TENANT, "city": "city-1", "banner": "banner-1", "day": today}
     return log.records(*(served(number * len(slots) + at, slot=slot, **place) for at, slot in enumerate(slots)))
 
 
-def _fill(store: Store) -> dict[str, str]:
+def _fill(store: Store, content: Content) -> dict[str, str]:
     admin, text = new_key(TENANT, Role.ADMIN, datetime.now(UTC))
     store.put_key(admin)
-    return {Role.SERVER: fill_store(store, CONTENT), Role.ADMIN: text}
+    return {Role.SERVER: fill_store(store, content), Role.ADMIN: text}
 
 
 def _told(what: str, act: Callable[[], object]) -> None:

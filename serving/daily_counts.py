@@ -15,7 +15,7 @@ from bandit.model import ALL_CITIES, CountRow
 from bandit.reports import clamped
 from serving.daily_counts_file import DailyCountsFile, SavedCounts, SavedDay
 from serving.later import Later
-from storage.base import Store
+from storage.base import Store, StoreUnavailable
 
 MAX_SLOTS = 1_000
 """Slots remembered; those looked at longest ago are forgotten."""
@@ -57,7 +57,6 @@ class _Slot:
     def put(self, day: int, value: SavedDay) -> None:
         """What was read."""
         self.days[day] = value
-        self.stale.discard(day)
         if self._older is not None and self._older.first_day <= day <= self._older.last_day:
             self._older = None
 
@@ -91,7 +90,11 @@ class DailyCounts:
         self._cursor = 0
         self._store_tells = True
         self._week_read = self._saved = time.monotonic()
+        self._read_seconds = 0.0
+        """What the last day took."""
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
+        """One reads at a time, so that what was read later is not replaced by what was read before."""
 
     def start(self) -> None:
         """Begin with what a process before this one knew, where asking the store for it takes long."""
@@ -115,8 +118,7 @@ class DailyCounts:
             for tenant, slot, day in changes.partitions or ():
                 if known := self._slots.get((tenant, slot)):
                     known.stale.add(day)
-        if time.monotonic() - self._saved >= SAVE_SECONDS:
-            self._later.add("save daily counts", self._save)
+        self._later.add("save daily counts", self._save_now_and_then)
 
     def rows(
         self, tenant: str, slot: str, first_day: int, last_day: int, *, has_time: HasTime = always
@@ -140,18 +142,40 @@ class DailyCounts:
             self._slots[key] = known  # the latest comes last
             self._forget_oldest()
         for day in range(last_day, first_day - 1, -1):
-            if known.lacks(day):
-                if has_time(0.0):
-                    self._read(key, known, day, last_day)
-                else:
-                    self._later.add((key, day), partial(self._read, key, known, day, last_day))
+            if known.lacks(day) and not self._read_now(key, known, day, last_day, has_time):
+                self._later.add((key, day), partial(self._read_later, key, known, day, last_day))
         return known
 
+    def _read_now(self, key: Key, known: _Slot, day: int, today: int, has_time: HasTime) -> bool:
+        """Unless it would take too long, or the background reads at this moment."""
+        if not has_time(self._read_seconds) or not self._reading.acquire(blocking=False):
+            return False
+        try:
+            self._read(key, known, day, today)
+        finally:
+            self._reading.release()
+        return True
+
+    def _read_later(self, key: Key, known: _Slot, day: int, today: int) -> None:
+        """In the background, where a first reading of everything may take minutes."""
+        with self._reading:
+            self._read(key, known, day, today)
+        self._save_now_and_then()
+
     def _read(self, key: Key, known: _Slot, day: int, today: int) -> None:
-        """One at a time, so that what was read later is not replaced by what was read before."""
         with self._lock:
-            if known.lacks(day):
-                known.put(day, SavedDay(_cut(self._store.daily_counts(*key, day, day)), today))
+            if not known.lacks(day):
+                return
+            known.stale.discard(day)  # before it is read: what changes meanwhile is noted anew
+        started = time.monotonic()
+        try:
+            rows = _cut(self._store.daily_counts(*key, day, day))
+        except StoreUnavailable:
+            known.stale.add(day)
+            raise
+        self._read_seconds = time.monotonic() - started
+        with self._lock:
+            known.put(day, SavedDay(rows, today))
 
     def _doubt(self, today: int, *, counts_anew: bool) -> None:
         week_is_due = time.monotonic() - self._week_read >= WEEK_SECONDS
@@ -165,6 +189,10 @@ class DailyCounts:
     def _forget_oldest(self) -> None:
         while len(self._slots) > MAX_SLOTS:
             del self._slots[next(iter(self._slots))]
+
+    def _save_now_and_then(self) -> None:
+        if time.monotonic() - self._saved >= SAVE_SECONDS:
+            self._save()
 
     def _save(self) -> None:
         """A store that tells what changed answers fast, and the file could be of another store."""

@@ -27,13 +27,14 @@ PRELOAD_SECONDS = 5.0
 
 
 class _Budget:
-    """Processor time of this thread."""
+    """Time of this thread on the processor, or of another clock."""
 
-    def __init__(self, seconds: float) -> None:
-        self._end = time.thread_time() + seconds
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
 
     def is_left(self) -> bool:
-        return time.thread_time() < self._end
+        return self._clock() < self._end
 
 
 class Snapshot:
@@ -132,7 +133,8 @@ class Snapshot:
         self._note_changes()
         # Half of the share each, so that neither can starve the other.
         seconds = self._cpu_share * self._refresh_seconds / 2
-        self._refresh_evidence(now, version, _Budget(PRELOAD_SECONDS if preload else seconds), preload=preload)
+        budget = _Budget(PRELOAD_SECONDS, time.monotonic) if preload else _Budget(seconds)
+        self._refresh_evidence(now, version, budget, preload=preload)
         self.refreshed_us = self._known_us = now
         self._cells.refresh(self._is_current, now, _Budget(seconds).is_left)
 

@@ -230,3 +230,12 @@ class Store(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release connections; the store is not used again."""
+
+
+class LogProgress(ABC):
+    """How far consumers have counted: for stores whose counts come from a log."""
+
+    @abstractmethod
+    def counted_until(self, shards: int) -> list[int]:
+        """For each of so many shards when the latest impression was served that is counted from it, or its view or
+        click (microseconds since 1970 UTC); 0 where nothing is."""

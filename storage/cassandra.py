@@ -1,8 +1,9 @@
 """The distributed store: configuration, counts and clicks in Cassandra. Counting itself is the consumers' work."""
 
-from storage.base import SchemaVersionError, StoreUnavailable
+from storage.base import LogProgress, SchemaVersionError, StoreUnavailable
 from storage.cassandra_audit import AuditTable
 from storage.cassandra_configuration import ConfigurationTables
+from storage.cassandra_counting import CassandraCounting
 from storage.cassandra_counts import CountTables
 from storage.cassandra_segments import SegmentTables
 from storage.cassandra_session import SERVING, CassandraOptions, CassandraSession
@@ -11,7 +12,7 @@ from storage.cassandra_tables import version
 __all__ = ["CassandraOptions", "CassandraStore", "SchemaVersionError"]
 
 
-class CassandraStore(AuditTable, ConfigurationTables, CountTables, SegmentTables):
+class CassandraStore(AuditTable, ConfigurationTables, CountTables, SegmentTables, LogProgress):
     """May be used by any number of threads; connects when first used, also anew in a child after a fork."""
 
     def __init__(self, options: CassandraOptions, *, reading: str = SERVING) -> None:
@@ -27,6 +28,11 @@ class CassandraStore(AuditTable, ConfigurationTables, CountTables, SegmentTables
 
     def forget_customer(self, tenant: str, customer: bytes) -> int:
         return super().forget_customer(tenant, customer) + self.forget_segment(tenant, customer)
+
+    def counted_until(self, shards: int) -> list[int]:
+        counting = CassandraCounting(self._session, self._active_epoch())
+        found = [counting.progress(shard) for shard in range(shards)]
+        return [max((one.seen_us for one in each.journals.values()), default=0) if each else 0 for each in found]
 
     def close(self) -> None:
         self._session.close()

@@ -9,6 +9,7 @@ import os
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,8 +22,7 @@ from cassandra import (
     Unauthorized,
 )
 from cassandra.auth import PlainTextAuthProvider
-from cassandra.cluster import Cluster, ExecutionProfile, NoHostAvailable, PreparedStatement, Session
-from cassandra.concurrent import execute_concurrent
+from cassandra.cluster import Cluster, ExecutionProfile, NoHostAvailable, PreparedStatement, ResponseFuture, Session
 from cassandra.policies import (
     ConstantReconnectionPolicy,
     ConstantSpeculativeExecutionPolicy,
@@ -187,20 +187,23 @@ class CassandraSession:
             bound = [self._prepare(session, requests[number][0]).bind(requests[number][1]) for number in numbers]
         except DRIVER_ERRORS as error:
             return dict.fromkeys(numbers, error)
-        results = execute_concurrent(
-            session,
-            [(one, ()) for one in bound],
-            concurrency=CONCURRENCY,
-            raise_on_first_error=False,
-            execution_profile=profile,
-        )
-        for number, (success, result) in zip(numbers, results, strict=True):
+        # Not the driver's execute_concurrent: where answers come fast it recurses, and a RecursionError then puts one
+        # result in twice, so that the others belong to the wrong statements.
+        under_way: deque[tuple[int, ResponseFuture]] = deque()
+
+        def take_oldest() -> None:
+            number, future = under_way.popleft()
             try:
-                if not success:
-                    raise result
-                answers[number] = list(result)  # also what comes on further pages
+                answers[number] = list(future.result())  # also what comes on further pages
             except DRIVER_ERRORS as error:
                 failed[number] = error
+
+        for number, statement in zip(numbers, bound, strict=True):
+            if len(under_way) == CONCURRENCY:
+                take_oldest()
+            under_way.append((number, session.execute_async(statement, execution_profile=profile)))
+        while under_way:
+            take_oldest()
         return failed
 
     def _prepare(self, session: Session, statement: str) -> PreparedStatement:

@@ -56,7 +56,7 @@ ONLY_IN = {
     "werkzeug": ("web/",),
     "pydantic": ("web/",),
     "prometheus_client": ("web/metrics.py", "kafka_ingest/consumer_metrics.py"),
-    "sqlite3": ("storage/sqlite",),
+    "sqlite3": ("storage/sqlite", "benchmarks/"),
     "kafka": ("kafka_ingest/", "benchmarks/"),
     "cassandra": ("storage/cassandra",),
     "pyspark": ("spark_jobs/", "benchmarks/"),

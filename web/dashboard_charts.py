@@ -11,10 +11,10 @@ from markupsafe import Markup, escape
 
 HUES = 10
 WIDTH, HEIGHT = 720, 220
-_LEFT, _BOTTOM = 52, 22
+_LEFT, _RIGHT, _BOTTOM = 52, 30, 22
 SPARK_WIDTH, SPARK_HEIGHT = 120, 26
 BAR_WIDTH, BAR_HEIGHT = 140, 18
-CELL_WIDTH, CELL_HEIGHT = 64, 24
+CELL_WIDTH, CELL_HEIGHT = 74, 24
 
 
 class Series(NamedTuple):
@@ -96,7 +96,7 @@ def curves(xs: Sequence[float], series: Sequence[Series], ticks: Sequence[tuple[
     first, last = xs[0], xs[-1]
 
     def across(x: float) -> float:
-        return _LEFT + (x - first) / ((last - first) or 1.0) * (WIDTH - _LEFT - 10)
+        return _LEFT + (x - first) / ((last - first) or 1.0) * (WIDTH - _LEFT - _RIGHT)
 
     lines = []
     for at, one in enumerate(series):
@@ -111,7 +111,7 @@ def curves(xs: Sequence[float], series: Sequence[Series], ticks: Sequence[tuple[
 
 def stack(days: Sequence[str], series: Sequence[Series], title: str) -> Markup:
     """Shares of a whole over days, one band above the other; a day without any is left empty."""
-    wide = (WIDTH - _LEFT - 10) / max(len(days), 1)
+    wide = (WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
     below = [0.0] * len(days)
     bands = []
     for at, one in enumerate(series):
@@ -124,7 +124,7 @@ def stack(days: Sequence[str], series: Sequence[Series], title: str) -> Markup:
                     f'<rect class="area {hue(at)}" {place}><title>{escape(one.name)}, {days[day]}</title></rect>'
                 )
                 below[day] += value
-    ends = [(_LEFT, "start", days[0]), (WIDTH - 10, "end", days[-1])] if days else []
+    ends = [(_LEFT, "start", days[0]), (WIDTH - _RIGHT, "end", days[-1])] if days else []
     marks = [f'<text x="{x}" y="{HEIGHT - 4}" text-anchor="{anchor}">{escape(text)}</text>' for x, anchor, text in ends]
     scale = [f'<text x="0" y="{_down(part, HEIGHT - _BOTTOM) + 8:.0f}">{part:.0%}</text>' for part in (0.5, 1.0)]
     return _svg(WIDTH, HEIGHT, title, [_axis(), *bands, *marks, *scale])
@@ -143,7 +143,7 @@ def _svg(width: float, height: float, title: str, parts: Iterable[str]) -> Marku
 
 
 def _axis() -> str:
-    return f'<path class="axis" d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - 10}"/>'
+    return f'<path class="axis" d="M{_LEFT} {HEIGHT - _BOTTOM}H{WIDTH - _RIGHT}"/>'
 
 
 def _down(share: float, height: float) -> float:

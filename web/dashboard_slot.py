@@ -229,7 +229,7 @@ def _day_table(rows: Sequence[CountRow], slot: Slot, period: Period) -> Table:
 
 
 def _city_table(slot: Slot, rows: Sequence[Row]) -> Table:
-    """All pairs: for the download, since the page draws them."""
+    """All pairs, which the page also draws."""
 
     def link(row: Row) -> str:
         return url_for("dashboard.show_city", slot=slot.id, city=row["city"], days=request.args.get("days"))

@@ -1,15 +1,18 @@
 """How the service itself is: the process that answers, the journal and the drain."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from flask import Response
 
 from bandit.model import Role, Tenant
+from storage.base import LogProgress
 from storage.drain_status import backlog_bytes, is_alive, status
 from web import dashboard_formats as show
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
+from web.dashboard_evidence import EPOCH
 from web.dashboard_overview import alarms_of_service
 from web.dashboard_tables import Column, Row, Table
 
@@ -23,7 +26,7 @@ def show_system() -> str | Response:
         "system",
         "State",
         (Column("name", "What"), Column("value", "Value"), Column("meaning", "Meaning", cell=_meaning)),
-        [*_of_the_process(), *_of_the_journal(tenant)],
+        [*_of_the_process(), *_of_the_journal(tenant), *_of_the_consumers(tenant)],
         "",
     )
     return page("system.html", tables=[table], alarms=list(alarms_of_service()))
@@ -70,3 +73,14 @@ def _of_the_journal(tenant: Tenant) -> list[Row]:
         _fact("dead letters waiting", show.size(drain.dead_letter_bytes), "to be replayed or removed"),
         _fact("lost", show.size(drain.lost_bytes), "damaged journal bytes that were skipped, ever"),
     ]
+
+
+def _of_the_consumers(tenant: Tenant) -> Iterator[Row]:
+    """In the embedded mode the drain counts, and there are none."""
+    store = context().store
+    if not isinstance(store, LogProgress):
+        return
+    meaning = f"the latest impression that is counted from this part of the log was served then, in {tenant.time_zone}"
+    for shard, until_us in enumerate(store.counted_until(context().configuration().partitions)):
+        at = EPOCH + timedelta(microseconds=until_us) if until_us else None
+        yield _fact(f"counted from shard {shard}", show.moment(at, tenant.time_zone), meaning)

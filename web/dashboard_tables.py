@@ -10,7 +10,7 @@ from web.csv_answer import csv_answer
 from web.dashboard_formats import text
 
 Row = Mapping[str, Any]
-MOST_ROWS = 500
+MOST_ROWS = 200
 """More than people read; a page with all would take seconds."""
 
 

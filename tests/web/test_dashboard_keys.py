@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from bandit.model import Role
+from storage.base import LogProgress
 from tests.web.browsing import Visitor, words
 from tests.web.flask_side import Side
 
@@ -78,3 +79,6 @@ def test_the_state_of_the_service_is_told_in_words_and_as_csv(side: Side) -> Non
     side.installation.settle()
     facts = {row["name"]: row["value"] for row in visitor.download("/dashboard/system?csv=system")}
     assert facts["delivered"] == "1" and facts["journal backlog"] == "0 bytes" and facts["store"] == "there"
+    counted = {name: value for name, value in facts.items() if name.startswith("counted from")}
+    assert counted in ({}, {"counted from shard 0": "1 Feb 2026, 01:30:00"})
+    assert bool(counted) == isinstance(side.store, LogProgress)
