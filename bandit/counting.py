@@ -5,7 +5,7 @@ keeps the higher stamp. So a replay, a retry, or a consumer that does not know i
 or what is already superseded. docs/counting.md gives the rules and why each is needed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ from bandit.received import ReceivedRanges
 MAX_CITY_NAMES = 1_000
 """Unrecognised cities counted by name for one tenant in one shard; names that come later are not listed."""
 MAX_ROWS = 100_000
-"""Rows kept in memory between flushes."""
+"""Rows kept in memory between flushes, and as many places that lead to them."""
 
 _MOST_NAMES = {REFERRER: MAX_REFERRERS, CITY: MAX_CITY_NAMES}
 # Looking up a member of an enum costs more than comparing it in Python 3.11.
@@ -70,12 +70,18 @@ class _Row:
         return Count(self.served, self.viewed, self.clicks, self.last_offset)
 
 
+Place = tuple[object, str | None, str | None]
+"""All that says which rows an event counts in: event[PLACE], its referrer, its unrecognised city where that counts."""
+PLACE = slice(BannerEvent._fields.index("tenant"), BannerEvent._fields.index("day") + 1)
+
+
 class _Counted(NamedTuple):
     """A record that counts."""
 
     offset: int
     event: BannerEvent
     added: Increments
+    place: Place
 
 
 class _Shard:
@@ -89,6 +95,8 @@ class _Shard:
         self.taken: list[tuple[int, BannerEvent]] = []
         self.taken_position = self.position
         self.rows: dict[Key, _Row] = {}
+        self.places: dict[Place, list[_Row]] = {}
+        """The rows of each place. They stay: a name that is counted as itself, or as another, is so for good."""
         self.names: dict[tuple[str, str], dict[str, int]] = {}
         self.new_names: list[tuple[str, str, str, int]] = []
         self.clicks: list[BannerEvent] = []
@@ -114,15 +122,15 @@ class _Shard:
 
     def keys(self, counted: _Counted) -> Iterable[Key]:
         """The rows an event counts in. The names of its tenant are loaded."""
-        offset, event, added = counted
-        tenant, slot, day, referrer, city = event.tenant, event.slot, event.day, event.referrer, event.unrecognised_city
+        offset, event, _, (_, referrer, city) = counted
+        tenant, slot, day = event.tenant, event.slot, event.day
         yield Cell(tenant, slot, day, event.policy, event.city, event.banner)
         if referrer is None:
             referrer = UNKNOWN
         elif not self.is_named(tenant, REFERRER, referrer, offset):
             referrer = OTHER
         yield ReferrerCell(tenant, slot, day, referrer, event.banner)
-        if city is not None and added.served and self.is_named(tenant, CITY, city, offset):
+        if city is not None and self.is_named(tenant, CITY, city, offset):
             yield CityName(tenant, city)
 
 
@@ -161,12 +169,9 @@ class Counting:
         won = self._claim([claim for shard in shards for claim in _claims(shard.taken)])
         counted = {shard.number: list(_counted(shard.taken, won)) for shard in shards}
         for shard in shards:
-            self._load_names(shard, counted[shard.number])
-        cells = {shard.number: [(one, [*shard.keys(one)]) for one in counted[shard.number]] for shard in shards}
+            self._load_places(shard, counted[shard.number])
         for shard in shards:
-            self._load_rows(shard, cells[shard.number])
-        for shard in shards:
-            _apply(shard, cells[shard.number])
+            _apply(shard, counted[shard.number])
 
     def flush(self) -> dict[int, int]:
         """Store everything; the offsets to go on from, by shard. Not while records are taken and not settled."""
@@ -185,17 +190,28 @@ class Counting:
         owners = self._store.owners(claims)
         return {claim for claim, owner in zip(claims, owners, strict=True) if owner == claim.offset}
 
-    def _load_names(self, shard: _Shard, counted: list[_Counted]) -> None:
+    def _load_places(self, shard: _Shard, counted: list[_Counted]) -> None:
+        """The rows of the places that were not seen yet, in the order of the log: that decides which names count."""
+        known, new = shard.places, dict[Place, _Counted]()
+        for one in counted:
+            if one.place not in known:
+                new.setdefault(one.place, one)
+        self._load_names(shard, new.values())
+        keys = {place: [*shard.keys(one)] for place, one in new.items()}
+        self._load_rows(shard, chain.from_iterable(keys.values()))
+        known.update({place: [shard.rows[key] for key in several] for place, several in keys.items()})
+
+    def _load_names(self, shard: _Shard, counted: Collection[_Counted]) -> None:
         """The names that the records before these have registered; what comes later registers itself again."""
-        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, _ in counted)
-        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, _ in counted)
+        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, *_ in counted)
+        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, *_ in counted)
         wanted = {(tenant, sort) for sort, name, tenant in chain(pairs, cities) if name is not None}
         for tenant, sort in sorted(wanted - shard.names.keys()):
             stored = self._store.names(shard.number, tenant, sort)
             shard.names[tenant, sort] = {name: first for name, first in stored.items() if first < shard.position}
 
-    def _load_rows(self, shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
-        missing = list({key: None for _, keys in cells for key in keys if key not in shard.rows})
+    def _load_rows(self, shard: _Shard, keys: Iterable[Key]) -> None:
+        missing = list({key: None for key in keys if key not in shard.rows})
         if missing:
             counts = self._store.counts(shard.number, missing)
             for key, count in zip(missing, counts, strict=True):
@@ -214,9 +230,9 @@ class Counting:
             row.is_dirty = False
         for shard in shards:
             shard.new_names, shard.clicks = [], []
-        if sum(len(shard.rows) for shard in shards) > MAX_ROWS:
+        if sum(len(shard.rows) + len(shard.places) for shard in shards) > 2 * MAX_ROWS:
             for shard in shards:
-                shard.rows = {}
+                shard.rows, shard.places = {}, {}
 
     def _write_progress(self, shards: list[_Shard]) -> None:
         self._store.write_progress(
@@ -250,13 +266,14 @@ def _counted(taken: Iterable[tuple[int, BannerEvent]], won: set[Claim]) -> Itera
         first_click = is_feedback and (event.impression_id, _CLICKED, offset) in won
         added = increments(event, first_view=first_view, first_click=first_click)
         if any(added):
-            yield _Counted(offset, event, added)
+            city = event.unrecognised_city if added.served else None
+            yield _Counted(offset, event, added, (event[PLACE], event.referrer, city))
 
 
-def _apply(shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
-    for (offset, event, added), keys in cells:
-        for key in keys:
-            shard.rows[key].add(offset, added)
+def _apply(shard: _Shard, counted: list[_Counted]) -> None:
+    for offset, event, added, place in counted:
+        for row in shard.places[place]:
+            row.add(offset, added)
         if added.clicks:
             shard.clicks.append(event)
     shard.taken, shard.position = [], shard.taken_position
