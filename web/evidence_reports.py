@@ -92,5 +92,10 @@ def _plain(found: Prediction | None) -> Json | None:
 def _decisions() -> DecisionRecords:
     store = context().store
     if not isinstance(store, DecisionRecords):
-        raise ApiError(404, "not_kept", "this store keeps no record of single decisions; the archive of events does")
+        raise ApiError(
+            404,
+            "not_kept",
+            "this report needs storage.backend = sqlite: in the distributed mode the store keeps no record "
+            "of single decisions. The archive of events has them all (docs/spark.md)",
+        )
     return store
