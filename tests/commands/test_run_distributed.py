@@ -71,6 +71,15 @@ def test_it_comes_up_says_what_to_look_at_and_stops_cleanly(directory: Path, tmp
             running.wait()
 
 
+@pytest.mark.parametrize("module", ["kafka_ingest.consumer", "kafka_ingest.intake"])
+def test_what_it_started_does_not_outlive_it(module: str) -> None:
+    """Told to end with a process that is not its parent, so has ended."""
+    ended = subprocess.run(
+        [sys.executable, "-m", module], cwd=ROOT, env=os.environ | {"SUPERVISOR_PID": "1"}, timeout=60
+    )
+    assert ended.returncode == -signal.SIGKILL
+
+
 def two_free_ports() -> int:
     """The first of two ports that are free now."""
     while True:
