@@ -53,8 +53,8 @@ WRITE_NAME = """INSERT INTO names (tenant, epoch, shard, sort, name, first_offse
 WRITE_CLICK = """INSERT INTO clicks_by_city (tenant, city, day, bucket, received_at, impression_id, served_at, slot,
     banner, customer, referrer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
 
-CLAIMS_TOGETHER = 10
-"""Claims of one statement, each in a partition of its own; Cassandra warns of batches over more of them."""
+PARTITIONS_TOGETHER = 10
+"""Claims or clicks of one statement, each in a partition of its own; Cassandra warns of batches over more of them."""
 ROWS_TOGETHER = 100
 """Rows of one partition in one statement: one mutation of some 20 KiB."""
 
@@ -74,13 +74,13 @@ class CassandraCounting:
 
     def claim(self, claims: Sequence[Claim]) -> None:
         requests: list[Request] = [(CLAIM, (one.impression_id, one.kind, self._epoch, one.offset)) for one in claims]
-        self._run([Together(piece) for piece in _pieces(requests, CLAIMS_TOGETHER)])
+        self._run([Together(piece) for piece in _pieces(requests, PARTITIONS_TOGETHER)])
 
     def owners(self, claims: Sequence[Claim]) -> Sequence[int]:
         asked: dict[str, dict[bytes, None]] = defaultdict(dict)
         for one in claims:
             asked[one.kind][one.impression_id] = None
-        pieces = [(kind, piece) for kind, ids in asked.items() for piece in _pieces(list(ids), CLAIMS_TOGETHER)]
+        pieces = [(kind, piece) for kind, ids in asked.items() for piece in _pieces(list(ids), PARTITIONS_TOGETHER)]
         answers = self._run([(OWNERS, (piece, kind, self._epoch)) for kind, piece in pieces])
         lowest = {(kind, row[0]): row[1] for (kind, _), rows in zip(pieces, answers, strict=True) for row in rows}
         # None at all would mean that a claim is gone which a quorum has just acknowledged.
@@ -100,7 +100,8 @@ class CassandraCounting:
             request = self._write(one)
             partitions[request[0], *_partition(one.key)].append(request)
         together = [Together(piece) for rows in partitions.values() for piece in _pieces(rows, ROWS_TOGETHER)]
-        self._run([*together, *map(self._write_name, names), *map(_write_click, clicks)])
+        together += [Together(piece) for piece in _pieces([*map(_write_click, clicks)], PARTITIONS_TOGETHER)]
+        self._run([*together, *map(self._write_name, names)])
 
     def write_progress(self, progress: Sequence[ProgressWrite]) -> None:
         self._run(
