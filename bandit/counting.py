@@ -5,7 +5,7 @@ keeps the higher stamp. So a replay, a retry, or a consumer that does not know i
 or what is already superseded. docs/counting.md gives the rules and why each is needed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ from bandit.received import ReceivedRanges
 MAX_CITY_NAMES = 1_000
 """Unrecognised cities counted by name for one tenant in one shard; names that come later are not listed."""
 MAX_ROWS = 100_000
-"""Rows kept in memory between flushes."""
+"""Rows kept in memory between flushes, and as many places that lead to them."""
 
 _MOST_NAMES = {REFERRER: MAX_REFERRERS, CITY: MAX_CITY_NAMES}
 # Looking up a member of an enum costs more than comparing it in Python 3.11.
@@ -63,7 +63,7 @@ class _Row:
 
     def add(self, counted: "_Counted") -> None:
         """Unless the row has it already."""
-        offset, _, added, _ = counted
+        offset, _, added, *_ = counted
         if offset > self.last_offset:
             self.served += added.served
             self.viewed += added.viewed
@@ -106,12 +106,19 @@ def _row(key: Key, stored: Value | None, position: int) -> _Row | _SampledRow:
     return _Row(stored, position)
 
 
+Place = tuple[object, str | None, str | None, object]
+"""All that says which rows an event counts in: event[PLACE], its referrer, and, where they count, its unrecognised city
+and the banners that competed, with the one drawn in shadow."""
+PLACE = slice(BannerEvent._fields.index("tenant"), BannerEvent._fields.index("day") + 1)
+
+
 class _Counted(NamedTuple):
     """A record that counts."""
 
     offset: int
     event: BannerEvent
     added: Increments
+    place: Place
     draw: Draw | None
 
 
@@ -126,6 +133,8 @@ class _Shard:
         self.taken: list[tuple[int, BannerEvent]] = []
         self.taken_position = self.position
         self.rows: dict[Key, _Row | _SampledRow] = {}
+        self.places: dict[Place, list[_Row | _SampledRow]] = {}
+        """The rows of each place. They stay: a name that is counted as itself, or as another, is so for good."""
         self.names: dict[tuple[str, str], dict[str, int]] = {}
         self.new_names: list[tuple[str, str, str, int]] = []
         self.clicks: list[BannerEvent] = []
@@ -151,15 +160,15 @@ class _Shard:
 
     def keys(self, counted: _Counted) -> Iterable[Key]:
         """The rows an event counts in. The names of its tenant are loaded."""
-        offset, event, added, drawn = counted
-        tenant, slot, day, referrer, city = event.tenant, event.slot, event.day, event.referrer, event.unrecognised_city
+        offset, event, _, (_, referrer, city, _), drawn = counted
+        tenant, slot, day = event.tenant, event.slot, event.day
         yield Cell(tenant, slot, day, event.policy, event.city, event.banner)
         if referrer is None:
             referrer = UNKNOWN
         elif not self.is_named(tenant, REFERRER, referrer, offset):
             referrer = OTHER
         yield ReferrerCell(tenant, slot, day, referrer, event.banner)
-        if city is not None and added.served and self.is_named(tenant, CITY, city, offset):
+        if city is not None and self.is_named(tenant, CITY, city, offset):
             yield CityName(tenant, city)
         if drawn is not None:
             yield SampledSet(tenant, slot, day, drawn.eligible, drawn.banner)
@@ -202,12 +211,9 @@ class Counting:
         won = self._claim([claim for shard in shards for claim in _claims(shard.taken)])
         counted = {shard.number: list(_counted(shard.taken, won)) for shard in shards}
         for shard in shards:
-            self._load_names(shard, counted[shard.number])
-        cells = {shard.number: [(one, [*shard.keys(one)]) for one in counted[shard.number]] for shard in shards}
+            self._load_places(shard, counted[shard.number])
         for shard in shards:
-            self._load_rows(shard, cells[shard.number])
-        for shard in shards:
-            _apply(shard, cells[shard.number])
+            _apply(shard, counted[shard.number])
 
     def flush(self) -> dict[int, int]:
         """Store everything; the offsets to go on from, by shard. Not while records are taken and not settled."""
@@ -226,17 +232,28 @@ class Counting:
         owners = self._store.owners(claims)
         return {claim for claim, owner in zip(claims, owners, strict=True) if owner == claim.offset}
 
-    def _load_names(self, shard: _Shard, counted: list[_Counted]) -> None:
+    def _load_places(self, shard: _Shard, counted: list[_Counted]) -> None:
+        """The rows of the places that were not seen yet, in the order of the log: that decides which names count."""
+        known, new = shard.places, dict[Place, _Counted]()
+        for one in counted:
+            if one.place not in known:
+                new.setdefault(one.place, one)
+        self._load_names(shard, new.values())
+        keys = {place: [*shard.keys(one)] for place, one in new.items()}
+        self._load_rows(shard, chain.from_iterable(keys.values()))
+        known.update({place: [shard.rows[key] for key in several] for place, several in keys.items()})
+
+    def _load_names(self, shard: _Shard, counted: Collection[_Counted]) -> None:
         """The names that the records before these have registered; what comes later registers itself again."""
-        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, _, _ in counted)
-        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, _, _ in counted)
+        pairs = ((REFERRER, event.referrer, event.tenant) for _, event, *_ in counted)
+        cities = ((CITY, event.unrecognised_city, event.tenant) for _, event, *_ in counted)
         wanted = {(tenant, sort) for sort, name, tenant in chain(pairs, cities) if name is not None}
         for tenant, sort in sorted(wanted - shard.names.keys()):
             stored = self._store.names(shard.number, tenant, sort)
             shard.names[tenant, sort] = {name: first for name, first in stored.items() if first < shard.position}
 
-    def _load_rows(self, shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
-        missing = list({key: None for _, keys in cells for key in keys if key not in shard.rows})
+    def _load_rows(self, shard: _Shard, keys: Iterable[Key]) -> None:
+        missing = list({key: None for key in keys if key not in shard.rows})
         if missing:
             counts = self._store.counts(shard.number, missing)
             for key, count in zip(missing, counts, strict=True):
@@ -255,9 +272,9 @@ class Counting:
             row.is_dirty = False
         for shard in shards:
             shard.new_names, shard.clicks = [], []
-        if sum(len(shard.rows) for shard in shards) > MAX_ROWS:
+        if sum(len(shard.rows) + len(shard.places) for shard in shards) > 2 * MAX_ROWS:
             for shard in shards:
-                shard.rows = {}
+                shard.rows, shard.places = {}, {}
 
     def _write_progress(self, shards: list[_Shard]) -> None:
         self._store.write_progress(
@@ -291,13 +308,16 @@ def _counted(taken: Iterable[tuple[int, BannerEvent]], won: set[Claim]) -> Itera
         first_click = is_feedback and (event.impression_id, _CLICKED, offset) in won
         added = increments(event, first_view=first_view, first_click=first_click)
         if any(added):
-            yield _Counted(offset, event, added, draw(event) if added.served else None)
+            city = event.unrecognised_city if added.served else None
+            drawn = draw(event) if added.served else None
+            competing = drawn and (drawn.eligible, event.would_be_banner)
+            yield _Counted(offset, event, added, (event[PLACE], event.referrer, city, competing), drawn)
 
 
-def _apply(shard: _Shard, cells: list[tuple[_Counted, list[Key]]]) -> None:
-    for counted, keys in cells:
-        for key in keys:
-            shard.rows[key].add(counted)
-        if counted.added.clicks:
-            shard.clicks.append(counted.event)
+def _apply(shard: _Shard, counted: list[_Counted]) -> None:
+    for one in counted:
+        for row in shard.places[one.place]:
+            row.add(one)
+        if one.added.clicks:
+            shard.clicks.append(one.event)
     shard.taken, shard.position = [], shard.taken_position

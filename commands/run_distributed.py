@@ -39,7 +39,6 @@ from storage.cassandra_session import CassandraSession
 SERVICES, DATA = ROOT / "data" / "services", ROOT / "data" / "distributed"
 PARTITIONS = 4
 CONSUMERS = 2
-FIRST_METRICS_PORT = 9108
 SESSION_TIMEOUT_MS = 10_000
 """A consumer that was killed is replaced so soon."""
 CONSUMER_STOP_SECONDS, SERVICE_STOP_SECONDS, STOP_SECONDS = 12.0, 16.0, 60.0
@@ -49,15 +48,16 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """The exit code."""
     parser = argparse.ArgumentParser(prog="python -m commands.run_distributed", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.parse_args(arguments)
+    parser.add_argument("--directory", type=Path, default=SERVICES, help="of the servers, as for `python -m services`")
+    directory = parser.parse_args(arguments).directory.resolve()
     try:
-        ours = environment(environ, *start_services(SERVICES))
+        ours = environment(environ, *start_services(directory))
         settings = load({**environ, **ours})
         prepare(settings)
         demo.main([], {**environ, **ours})
         print(what_to_look_at(settings, write_environment(settings.paths.data, ours)), flush=True)
         log.configure(settings.log.level, settings.log.time_zone)
-        return supervise({**environ, **ours})
+        return supervise(programs(settings.consumer.metrics_port), {**environ, **ours})
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
@@ -133,25 +133,25 @@ def _has_epoch(session: CassandraSession, settings: Settings) -> bool:
     return True
 
 
-def supervise(environ: Mapping[str, str]) -> int:
-    """The service, its consumers and the intake, until SIGTERM or SIGINT."""
+def supervise(programs: Sequence[Program], environ: Mapping[str, str]) -> int:
+    """Keep them running until SIGTERM or SIGINT."""
     received: list[int] = []
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signalled, _: received.append(signalled))
-    return Supervisor(programs(), lambda: bool(received), environ, stop_seconds=STOP_SECONDS).run()
+    return Supervisor(programs, lambda: bool(received), environ, stop_seconds=STOP_SECONDS).run()
 
 
-def programs() -> list[Program]:
+def programs(first_metrics_port: int) -> list[Program]:
     """What has to run; the service stops first, so that what it journaled is counted."""
     intake = Program("intake", (sys.executable, "-m", "kafka_ingest.intake"), CONSUMER_STOP_SECONDS)
     service = Program("service", (sys.executable, str(ROOT / "app.py")), SERVICE_STOP_SECONDS)
-    return [*(_consumer(number) for number in range(CONSUMERS)), intake, service]
+    return [*(_consumer(number, first_metrics_port + number) for number in range(CONSUMERS)), intake, service]
 
 
-def _consumer(number: int) -> Program:
+def _consumer(number: int, metrics_port: int) -> Program:
     given = {
         "BANNER_CONSUMER_INSTANCE": f"consumer-{number}",
-        "BANNER_CONSUMER_METRICS_PORT": str(FIRST_METRICS_PORT + number),
+        "BANNER_CONSUMER_METRICS_PORT": str(metrics_port),
     }
     command = ["env", *(f"{name}={value}" for name, value in given.items()), sys.executable]
     return Program(f"consumer {number}", (*command, "-m", "kafka_ingest.consumer"), CONSUMER_STOP_SECONDS)
@@ -160,9 +160,8 @@ def _consumer(number: int) -> Program:
 def what_to_look_at(settings: Settings, environment: Path) -> str:
     """Where each part shows what it does."""
     cassandra, kafka, python = settings.cassandra, settings.kafka, ".venv/bin/python"
-    consumers = "\n".join(
-        f"  consumer {n}   http://127.0.0.1:{FIRST_METRICS_PORT + n}/metrics" for n in range(CONSUMERS)
-    )
+    ports = range(settings.consumer.metrics_port, settings.consumer.metrics_port + CONSUMERS)
+    consumers = "\n".join(f"  consumer {n}   http://127.0.0.1:{port}/metrics" for n, port in enumerate(ports))
     return f"""The events go from the service's journal into Kafka, and from there into the counts in Cassandra:
 
   journal      {settings.paths.journal}

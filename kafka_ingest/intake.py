@@ -22,7 +22,7 @@ from bandit.model import Configuration
 from kafka_ingest.intake_events import Intake
 from kafka_ingest.intake_message import IntakeDecoder
 from kafka_ingest.opening import dead_letter_topic, options, schemas
-from processes import log
+from processes import lifeline, log
 from serving.secret_file import SecretFileError, keyring, load_or_create
 from serving.verdict import Judge
 from settings import Settings, SettingsError, load
@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     parser = argparse.ArgumentParser(prog="python -m kafka_ingest.intake", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.parse_args(arguments)
+    if lifeline.PARENT_VARIABLE in environ:
+        lifeline.die_with(int(environ[lifeline.PARENT_VARIABLE]))
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -1,7 +1,9 @@
 """What the consumers of one epoch read and write in Cassandra, each statement at LOCAL_QUORUM and safe to repeat."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from bandit.counting_store import (
     Cell,
@@ -22,14 +24,15 @@ from bandit.counting_store import (
 from bandit.event import BannerEvent
 from bandit.received import JournalRanges
 from storage.cassandra_clicks import click_bucket
-from storage.cassandra_session import COUNTING, CassandraSession, Row
+from storage.cassandra_session import COUNTING, CassandraSession, Request, Row, Together
 
 READ_PROGRESS = "SELECT next_offset, received FROM progress WHERE epoch = ? AND shard = ?"
 WRITE_PROGRESS = "INSERT INTO progress (epoch, shard, next_offset, received) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
 
 CLAIM = "INSERT INTO claims (impression_id, kind, epoch, log_offset) VALUES (?, ?, ?, ?)"
 # Rows are in the order of their offsets.
-OWNER = "SELECT log_offset FROM claims WHERE impression_id = ? AND kind = ? AND epoch = ? LIMIT 1"
+OWNERS = """SELECT impression_id, log_offset FROM claims WHERE impression_id IN ? AND kind = ? AND epoch = ?
+    PER PARTITION LIMIT 1"""
 
 READ_COUNT = """SELECT served, viewed, clicks, last_offset FROM counts WHERE tenant = ? AND slot = ? AND day = ?
     AND epoch = ? AND policy = ? AND city = ? AND banner = ? AND shard = ?"""
@@ -64,7 +67,12 @@ WRITE_NAME = """INSERT INTO names (tenant, epoch, shard, sort, name, first_offse
 WRITE_CLICK = """INSERT INTO clicks_by_city (tenant, city, day, bucket, received_at, impression_id, served_at, slot,
     banner, customer, referrer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"""
 
-Request = tuple[str, Sequence[object]]
+PARTITIONS_TOGETHER = 10
+"""Claims or clicks of one statement, each in a partition of its own; Cassandra warns of batches over more of them."""
+ROWS_TOGETHER = 100
+"""Rows of one partition in one statement: one mutation of some 20 KiB."""
+
+Item = TypeVar("Item")
 
 
 class CassandraCounting:
@@ -79,12 +87,18 @@ class CassandraCounting:
         return Progress(rows[0][0], _decode_ranges(rows[0][1])) if rows else None
 
     def claim(self, claims: Sequence[Claim]) -> None:
-        self._run([(CLAIM, (one.impression_id, one.kind, self._epoch, one.offset)) for one in claims])
+        requests: list[Request] = [(CLAIM, (one.impression_id, one.kind, self._epoch, one.offset)) for one in claims]
+        self._run([Together(piece) for piece in _pieces(requests, PARTITIONS_TOGETHER)])
 
     def owners(self, claims: Sequence[Claim]) -> Sequence[int]:
-        answers = self._run([(OWNER, (one.impression_id, one.kind, self._epoch)) for one in claims])
-        # No row at all would mean that a claim is gone which a quorum has just acknowledged.
-        return [int(rows[0][0]) for rows in answers]
+        asked: dict[str, dict[bytes, None]] = defaultdict(dict)
+        for one in claims:
+            asked[one.kind][one.impression_id] = None
+        pieces = [(kind, piece) for kind, ids in asked.items() for piece in _pieces(list(ids), PARTITIONS_TOGETHER)]
+        answers = self._run([(OWNERS, (piece, kind, self._epoch)) for kind, piece in pieces])
+        lowest = {(kind, row[0]): row[1] for (kind, _), rows in zip(pieces, answers, strict=True) for row in rows}
+        # None at all would mean that a claim is gone which a quorum has just acknowledged.
+        return [lowest[one.kind, one.impression_id] for one in claims]
 
     def counts(self, shard: int, keys: Sequence[Key]) -> Sequence[Value | None]:
         answers = self._run([self._read(shard, key) for key in keys])
@@ -95,13 +109,13 @@ class CassandraCounting:
         return dict(rows)
 
     def write(self, counts: Sequence[CountWrite], names: Sequence[NameWrite], clicks: Sequence[BannerEvent]) -> None:
-        self._run(
-            [
-                *(self._write(one) for one in counts),
-                *(self._write_name(one) for one in names),
-                *(_write_click(one) for one in clicks),
-            ]
-        )
+        partitions: dict[tuple[object, ...], list[Request]] = defaultdict(list)
+        for one in counts:
+            request = self._write(one)
+            partitions[request[0], *_partition(one.key)].append(request)
+        together = [Together(piece) for rows in partitions.values() for piece in _pieces(rows, ROWS_TOGETHER)]
+        together += [Together(piece) for piece in _pieces([*map(_write_click, clicks)], PARTITIONS_TOGETHER)]
+        self._run([*together, *map(self._write_name, names)])
 
     def write_progress(self, progress: Sequence[ProgressWrite]) -> None:
         self._run(
@@ -111,7 +125,7 @@ class CassandraCounting:
             ]
         )
 
-    def _run(self, requests: Sequence[Request]) -> list[list[Row]]:
+    def _run(self, requests: Sequence[Request | Together]) -> list[list[Row]]:
         return self._session.run_many(requests, COUNTING) if requests else []
 
     def _read(self, shard: int, key: Key) -> Request:
@@ -154,6 +168,15 @@ def _value(key: Key, row: Row) -> Value:
         impressions, last_offset = row
         return Count(impressions, 0, 0, last_offset)
     return Count(*row)
+
+
+def _partition(key: Key) -> tuple[object, ...]:
+    """What of its key makes, with the epoch, the partition that a row is in."""
+    return key[:1] if isinstance(key, CityName) else key[:3]
+
+
+def _pieces(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
 
 
 def _write_click(event: BannerEvent) -> Request:

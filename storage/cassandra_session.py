@@ -30,7 +30,7 @@ from cassandra.policies import (
     FallthroughRetryPolicy,
     TokenAwarePolicy,
 )
-from cassandra.query import tuple_factory
+from cassandra.query import BatchStatement, BatchType, BoundStatement, tuple_factory
 
 from storage.base import StoreUnavailable
 
@@ -39,6 +39,15 @@ Parameters = Sequence[object] | Mapping[str, object]
 """In their order, or by name."""
 Request = tuple[str, Parameters]
 """A statement and what is bound to it."""
+
+
+class Together(NamedTuple):
+    """Writes that travel as one unlogged batch, each with its own stamp: acknowledged when all are, and after an error
+    any may be done."""
+
+    requests: Sequence[Request]
+
+
 DRIVER_ERRORS = (DriverException, NoHostAvailable, OSError)
 
 PROTOCOL_VERSION = 4
@@ -127,7 +136,7 @@ class CassandraSession:
         """All rows it answers. It must be one that may be repeated. Raises StoreUnavailable."""
         return self.run_many([(statement, parameters)], profile)[0]
 
-    def run_many(self, requests: Sequence[Request], profile: str = SERVING) -> list[list[Row]]:
+    def run_many(self, requests: Sequence[Request | Together], profile: str = SERVING) -> list[list[Row]]:
         """The rows of each, several under way at once and in no order. Raises StoreUnavailable: any may be done."""
         answers: list[list[Row]] = [[] for _ in requests]
         left: Sequence[int] = range(len(requests))
@@ -175,7 +184,7 @@ class CassandraSession:
 
     def _attempt(
         self,
-        requests: Sequence[Request],
+        requests: Sequence[Request | Together],
         numbers: Sequence[int],
         answers: list[list[Row]],
         profile: str,
@@ -184,7 +193,7 @@ class CassandraSession:
         session = self._connected()
         failed: dict[int, Exception] = {}
         try:
-            bound = [self._prepare(session, requests[number][0]).bind(requests[number][1]) for number in numbers]
+            bound = [self._bind(session, requests[number]) for number in numbers]
         except DRIVER_ERRORS as error:
             return dict.fromkeys(numbers, error)
         # Not the driver's execute_concurrent: where answers come fast it recurses, and a RecursionError then puts one
@@ -205,6 +214,15 @@ class CassandraSession:
         while under_way:
             take_oldest()
         return failed
+
+    def _bind(self, session: Session, request: Request | Together) -> BoundStatement | BatchStatement:
+        if not isinstance(request, Together):
+            statement, parameters = request
+            return self._prepare(session, statement).bind(parameters)
+        batch = BatchStatement(BatchType.UNLOGGED)
+        for statement, parameters in request.requests:
+            batch.add(self._prepare(session, statement).bind(parameters))
+        return batch
 
     def _prepare(self, session: Session, statement: str) -> PreparedStatement:
         prepared = self._prepared.get(statement)

@@ -14,7 +14,7 @@ from bandit.counting import Counting
 from bandit.counting_store import Claim, CountWrite, NameWrite, ProgressWrite
 from bandit.event import BannerEvent
 from kafka_ingest import consumer, consuming
-from storage.cassandra_counting import OWNER, CassandraCounting
+from storage.cassandra_counting import OWNERS, CassandraCounting
 from storage.cassandra_session import COUNTING
 
 AFTER_CLAIM, BETWEEN_ROWS, BEFORE_PROGRESS = "after claim", "between rows", "before progress"
@@ -61,7 +61,7 @@ class SeenMarks(CrashingStore):
 
     def claim(self, claims: Sequence[Claim]) -> None:
         answers = [
-            self._session.run(OWNER, (claim.impression_id, claim.kind, self._epoch), COUNTING) for claim in claims
+            self._session.run(OWNERS, ([claim.impression_id], claim.kind, self._epoch), COUNTING) for claim in claims
         ]
         self._is_seen = [bool(rows) for rows in answers]
         super().claim(claims)

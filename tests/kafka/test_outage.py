@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ keyspace = services_fixtures.keyspace
 
 CUSTOMER_KEY = b"\x0b" * 32
 OUTAGE_SECONDS = 30
+HEALTHY_SECONDS, WITHOUT_A_BROKER_SECONDS = 3, 15
 MOST_GROWTH_MIB = 50
 PAUSE_SECONDS = 0.01
 """Of each of four visitors, who cause almost two events a turn: some 500 events a second."""
@@ -62,18 +64,42 @@ def test_visitors_notice_nothing_when_kafka_is_absent_or_killed_and_everything_c
         kafka.start()
         running.wait_until(lambda: shop.ready() == (200, "ok"), "ok", 60)
         most_mib = max(most_mib, *growing(running, 3))
+    print(f"the drain grew from {before_mib:.0f} to {most_mib:.0f} MiB")
+    assert most_mib - before_mib < MOST_GROWTH_MIB
+    check(shop, counting, ledger_path)
+
+
+@pytest.mark.slow
+def test_visitors_notice_nothing_when_one_of_three_brokers_is_lost(
+    kafka_cluster: Kafka, keyspace: CassandraOptions, service: StartService, tmp_path: Path
+) -> None:
+    with closing(Place(tmp_path, kafka_cluster, keyspace, partitions=4)) as counting:
+        running = service(workers=2, **settings(counting))
+        shop = Shop(running, store=CassandraStore(counting.cassandra))
+        counting.consumer()
+        with load(shop, tmp_path / "ledger", processes=1, pause_seconds=PAUSE_SECONDS):
+            time.sleep(HEALTHY_SECONDS)
+            kafka_cluster.kill(1)
+            time.sleep(WITHOUT_A_BROKER_SECONDS)
+            assert shop.ready() == (200, "ok")
+            kafka_cluster.start_one(1)
+            time.sleep(HEALTHY_SECONDS)
+        check(shop, counting, tmp_path / "ledger")
+
+
+def check(shop: Shop, counting: Place, ledger_path: Path) -> None:
+    """Every request was answered as it should be, and all of it is delivered and counted, once."""
     shop.settle()
     events = arrived(counting.topic)
     counting.wait_until_counted(len(counting.topic.messages()))
     ledger = Ledger.read(ledger_path)
-    print(f"{len(events)} events; the drain grew from {before_mib:.0f} to {most_mib:.0f} MiB")
-    assert most_mib - before_mib < MOST_GROWTH_MIB
+    print(f"{len(events)} events")
     assert refusals(ledger) == []
     assert complaints(ledger, events) == []
     assert cells(CassandraStore(counting.cassandra), events) == expected_cells(
         events, lambda event: (event.policy, event.city)
     )
-    assert status(running.data / "journal").dead_letters == 0
+    assert status(shop.service.data / "journal").dead_letters == 0
 
 
 def settings(counting: Place) -> dict[str, object]:

@@ -106,6 +106,7 @@ class ServicePromises:
         assert shop.ready() == (503, "shedding")
         os.kill(drain, signal.SIGCONT)
         shop.service.wait_until(lambda: shop.every_worker(lambda: shop.ready() == (200, "ok")), "ready again")
+        shop.settle()
         before = shop.report()
         assert shop.click(unrecorded.json["token"]).status == 202
         counted = shop.banner().json

@@ -20,6 +20,7 @@ from storage.cassandra_session import (
     CassandraSession,
     OutcomeUnknown,
     SchemaMissing,
+    Together,
 )
 from storage.cassandra_tables import READ_VERSION, VERSION, WRITE_VERSION, apply, statements, version
 from tests.service_process import wait_until
@@ -46,6 +47,13 @@ def test_many_statements_are_answered_in_their_order(session: CassandraSession) 
     session.run_many([(WRITE, (f"t{number}", str(number))) for number in range(500)], COUNTING)
     answers = session.run_many([(READ, (f"t{number}",)) for number in range(500)], COUNTING)
     assert answers == [[(str(number),)] for number in range(500)]
+
+
+def test_writes_that_travel_together_are_all_done(session: CassandraSession) -> None:
+    writes = [(WRITE, (f"together-{number}", str(number))) for number in range(20)]
+    session.run_many([Together(writes[:10]), Together(writes[10:])], COUNTING)
+    answers = session.run_many([(READ, (f"together-{number}",)) for number in range(20)], COUNTING)
+    assert [rows[0][0] for rows in answers] == [str(number) for number in range(20)]
 
 
 def test_an_answer_of_several_pages_is_whole(session: CassandraSession) -> None:
