@@ -38,6 +38,8 @@ LOCAL = {
     "spark.driver.bindAddress": "127.0.0.1",
     # For the few cores of one machine; the default of 200 makes as many tiny tasks and files.
     "spark.sql.shuffle.partitions": "8",
+    # Waiting for a place near the data has no end where nothing else runs: one machine is as near as it gets.
+    "spark.locality.wait": "0s",
     # A job of as many tasks takes longer than looking into so many directories of a local disk.
     "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
 }
