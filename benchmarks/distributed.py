@@ -5,7 +5,7 @@
   forwarder  events into Kafka against a bare producer with the same settings
   consumer   counting impressions against a bare loop that polls and decodes the same messages
   clicks     the same with 5 % clicks, each of which claims its impression at a quorum
-  banner     GET /banner against the embedded mode
+  banner     GET /banner against the embedded mode; Kafka and Cassandra run at the lowest priority, as if elsewhere
   frozen     GET /banner at 300 requests/s with all of Cassandra frozen, against the same while it is well
   delay      how soon a click is in the counts, and in the choice, at 500 events/s
 
