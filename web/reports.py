@@ -121,7 +121,8 @@ def report_by_segment(query: ReferrerQuery) -> Json | Response:
     """By segment of customers, as of the last run of the clustering (spark_jobs.segments)."""
     scope = scope_of(query)
     rows = context().store.segment_counts(*scope.place())
-    return _answer(scope, Group.SEGMENT, measure.report(rows, Group.SEGMENT, trial=scope.slot.trial), query)
+    counted = measure.report(rows, Group.SEGMENT, trial=scope.slot.trial, weights=scope.weights())
+    return _answer(scope, Group.SEGMENT, counted, query)
 
 
 @reports.get("/clicks", responses={200: ClickReport})

@@ -1,12 +1,14 @@
 """Reports over HTTP, on counts that came in over HTTP."""
 
 import csv
+from datetime import date
 from io import StringIO
 from typing import Any
 
 import pytest
 
-from bandit.model import Slot
+from bandit.model import SegmentRow, Slot
+from bandit.zone import date_to_day
 from tests.web.flask_side import Side
 from web import reports
 from web.csv_answer import csv_answer
@@ -87,6 +89,18 @@ def test_counts_by_referrer(measured: Side) -> None:
     mail = rows(measured, "/reports/referrer?slot=home", "referrer")["mail"]
     assert (mail["served"], mail["viewed"], mail["clicks"]) == (4, 2, 2)
     measured.refused(400, "city", "GET", "/reports/referrer?slot=home&city=pune")
+
+
+def test_counts_by_segment_are_those_of_the_last_clustering(side: Side) -> None:
+    day = date_to_day(date(2026, 2, 1))
+    path = "/reports/segment?slot=home&from=2026-02-01&to=2026-02-01"
+    assert side.get(path, "read")["rows"] == []
+    counted = [SegmentRow(day, "s1", "b1", 100, 80, 8), SegmentRow(day, "s1", "b2", 50, 40, 1)]
+    side.store.put_segments("shop", 1, [(b"customer", "s1")], [("home", row) for row in counted])
+    (row,) = side.get(path, "read")["rows"]
+    assert (row["segment"], row["served"], row["viewed"], row["clicks"], row["share"]) == ("s1", 150, 120, 9, 1.0)
+    assert row["ctr"] == pytest.approx(0.06) and row["ctr_low"] < 0.06 < row["ctr_high"]
+    assert side.call("GET", path + "&format=csv", "read").text.splitlines()[1].startswith("s1,")
 
 
 def test_a_slot_that_counts_views_reports_views_as_trials(measured: Side) -> None:
