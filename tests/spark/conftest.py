@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
+from services import Missing
+from services.jars import fetch
+from spark_jobs.jars import POM, kept
 from spark_jobs.session import SparkOptions, open_session
 from storage.base import MissingPackage
 
@@ -28,14 +31,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def connectors() -> None:
+    """Fetched where they are not yet; skipped where there is no Maven, an error in CI."""
+    try:
+        if not kept().exists():
+            fetch(POM, kept())
+    except Missing as missing:
+        _is_missing(missing)
+
+
 @pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """A local session with the connectors; skipped where Spark, Java or the jars are missing, an error in CI."""
+def spark(connectors: None) -> Iterator[Any]:
+    """A local session with the connectors; skipped where Spark or Java is missing, an error in CI."""
     try:
         session = open_session("tests", SparkOptions(options=QUICK), connectors=True)
     except MissingPackage as missing:
-        if "REQUIRE_SERVICES" in os.environ:
-            pytest.fail(str(missing), pytrace=False)
-        pytest.skip(str(missing))
+        _is_missing(missing)
     yield session
     session.stop()
+
+
+def _is_missing(reason: Exception) -> NoReturn:
+    if "REQUIRE_SERVICES" in os.environ:
+        pytest.fail(str(reason), pytrace=False)
+    pytest.skip(str(reason))
