@@ -23,6 +23,7 @@ from cassandra import (
 )
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, ExecutionProfile, NoHostAvailable, PreparedStatement, ResponseFuture, Session
+from cassandra.connection import ConnectionException
 from cassandra.policies import (
     ConstantReconnectionPolicy,
     ConstantSpeculativeExecutionPolicy,
@@ -48,7 +49,8 @@ class Together(NamedTuple):
     requests: Sequence[Request]
 
 
-DRIVER_ERRORS = (DriverException, NoHostAvailable, OSError)
+DRIVER_ERRORS = (DriverException, ConnectionException, NoHostAvailable, OSError)
+"""A connection that its heartbeat gave up is none of the driver's own exceptions."""
 
 PROTOCOL_VERSION = 4
 """Pinned, since trying versions out takes a connection each; spoken by everything from Cassandra 3 to 5."""
