@@ -48,8 +48,8 @@ def run(settings: Settings, stop: threading.Event) -> None:
         # Not on the main thread: a signal handler that sets `stop` could interrupt a wait for it and never return.
         start = _into_store if settings.storage.backend == "sqlite" else _into_kafka
         draining = start(settings, stop, pool)
-        pool.submit(watch, store_for(settings), settings.paths.journal, stop, _now_us)
         try:
+            pool.submit(watch, store_for(settings), settings.paths.journal, stop, _now_us)
             draining.result()
         finally:
             stop.set()
