@@ -45,8 +45,7 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
     `work` is given a function that makes the session when it is called, so that bad input is said before that.
     """
     stop = _Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     sessions: list[SparkSession] = []
     try:
         settings = load(environ)
@@ -64,6 +63,8 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
     finally:
         for session in sessions:
             session.stop()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Stop:
