@@ -57,7 +57,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
         _check_tenant(store, given.tenant)
         wanted = Wanted(tenant=given.tenant, first=given.first, last=given.last)
         events = read_archive(open_session(connectors=False), archive, wanted).where("customer IS NOT NULL")
-        counts = count(without_repetitions(accepted(events)), BY).persist()
+        counts = count(accepted(without_repetitions(events)), BY).persist()
         segments = cluster(counts, given.most, given.seed).persist()
         print(job.table(summary(segments), HEADING))
         if given.output:
