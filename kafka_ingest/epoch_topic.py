@@ -9,8 +9,8 @@ from kafka.errors import KafkaError, for_code
 from bandit.model import Epoch
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
+from kafka_ingest.reaching import unavailable
 from kafka_ingest.topic_making import configuration
-from storage.base import StoreUnavailable
 from storage.retention import LONGEST_WINDOW_DAYS
 
 DAY_MS = 86_400_000
@@ -55,7 +55,7 @@ def read_topic(options: KafkaOptions, topic: str) -> TopicState:
         finally:
             admin.close()
     except (KafkaError, OSError) as error:
-        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+        raise unavailable(options, error) from error
     days = retention_ms / DAY_MS if retention_ms >= 0 else float("inf")
     return TopicState(str(found["topic_id"]), len(found["partitions"]), days)
 
@@ -70,7 +70,7 @@ def log_starts(options: KafkaOptions, topic: str, partitions: int) -> dict[int, 
         finally:
             consumer.close()
     except (KafkaError, OSError) as error:
-        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+        raise unavailable(options, error) from error
     return {partition.partition: offset for partition, offset in starts.items()}
 
 
