@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,9 +57,15 @@ def forwarding(
 
 
 def forwarder(
-    url: str, topic: Topic, schemas: Schemas, *, window_records: int = 100, password: str = ""
+    url: str,
+    topic: Topic,
+    schemas: Schemas,
+    *,
+    window_records: int = 100,
+    password: str = "",
+    timeout_seconds: float = 5,
 ) -> RestForwarder:
-    endpoint = Endpoint(url, "banner" if password else "", password, timeout_seconds=5)
+    endpoint = Endpoint(url, "banner" if password else "", password, timeout_seconds)
     return RestForwarder(endpoint, topic.name, schemas, window_records=window_records, now_us=lambda: NOON_US)
 
 
@@ -220,3 +227,11 @@ def test_a_proxy_that_is_away_refuses_no_record() -> None:
     sink = forwarder(f"http://127.0.0.1:{free_port()}", Topic("nowhere"), ShippedSchemas())
     with pytest.raises(StoreUnavailable, match="does not answer"):
         sink.deliver(Log().records(served(1)))
+
+
+def test_a_proxy_that_does_not_answer_in_time_refuses_no_record() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        sink = forwarder(url, Topic("nowhere"), ShippedSchemas(), timeout_seconds=0.2)
+        with pytest.raises(StoreUnavailable, match="timed out"):
+            sink.deliver(Log().records(served(1)))
