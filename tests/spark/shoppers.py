@@ -210,6 +210,7 @@ class Shoppers:
 
     def complaints(self) -> list[str]:
         """What was answered and is not delivered; and the cells that are not what the events add up to."""
+        self.installation.refresh()  # a store looks at the epoch only now and then
         events = self.events
         delivered = Counter(str(event.kind) for event in events)
         found = [] if delivered == self.acknowledged else [f"answered {self.acknowledged}, delivered {delivered}"]
