@@ -5,7 +5,7 @@
 Adds what came since the last time; run it every night, at least every storage.retention_days. May be killed and run
 again: every event is there once. The Spark jobs and any tool that reads Parquet work on the archive.
 
-Exit codes: 0 done, 1 not done, 2 wrong arguments or settings.
+Exit codes: 0 done, 1 not done, 2 wrong arguments, settings or archive, or a store of a newer release.
 """
 
 import argparse
@@ -46,7 +46,10 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     except ModuleNotFoundError:
         print(INSTALL, file=sys.stderr)
         return 1
-    except (ArchiveError, StoreUnavailable, SchemaVersionError, OSError) as error:
+    except (ArchiveError, SchemaVersionError) as error:
+        print(f"not archived: {error}", file=sys.stderr)
+        return 2
+    except (StoreUnavailable, OSError) as error:
         print(f"not archived: {error}", file=sys.stderr)
         return 1
     print(f"{exported:,} new events are in {settings.archive_directory}")

@@ -23,7 +23,7 @@ from serving.token import CUSTOMER_BYTES
 from settings import Settings, SettingsError, load
 from storage.archive import ArchiveDirectory, ArchiveError
 from storage.archive_tidying import alone, forget_customer
-from storage.base import Refusal, StoreUnavailable
+from storage.base import MissingPackage, Refusal, StoreUnavailable
 from storage.drain_status import backlog_bytes, is_alive
 from storage.opening import store_for
 from storage.refused import dead_letter_files, dead_letters_lock, read_refusals
@@ -114,7 +114,7 @@ def main(arguments: Sequence[str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (CannotForget, ArchiveError, StoreUnavailable, SecretFileError, OSError) as error:
+    except (CannotForget, ArchiveError, StoreUnavailable, MissingPackage, SecretFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

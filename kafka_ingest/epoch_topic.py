@@ -1,6 +1,7 @@
 """The topic of an epoch: which incarnation it is, how it is partitioned, where its logs begin."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
@@ -13,6 +14,7 @@ from kafka_ingest.reaching import unavailable
 from kafka_ingest.topic_making import configuration
 from storage.retention import LONGEST_WINDOW_DAYS
 
+Offset = TypeVar("Offset", int, int | None)
 DAY_MS = 86_400_000
 CLAIM_DAYS = 70
 """How long claims live: default_time_to_live of the table in schema.cql."""
@@ -62,16 +64,40 @@ def read_topic(options: KafkaOptions, topic: str) -> TopicState:
 
 def log_starts(options: KafkaOptions, topic: str, partitions: int) -> dict[int, int]:
     """Partition -> its first offset. Raises StoreUnavailable."""
-    wanted = [TopicPartition(topic, number) for number in range(partitions)]
+    return _ask(options, topic, partitions, KafkaConsumer.beginning_offsets)
+
+
+def log_ends(options: KafkaOptions, topic: str, partitions: int) -> dict[int, int]:
+    """Partition -> the offset that its next message gets. Raises StoreUnavailable."""
+    return _ask(options, topic, partitions, KafkaConsumer.end_offsets)
+
+
+def log_offsets_at(options: KafkaOptions, topic: str, partitions: int, time_ms: int) -> dict[int, int | None]:
+    """Partition -> its first message of this time or later, by its time in Kafka; None: there is none yet. Raises
+    StoreUnavailable."""
+
+    def find(consumer: KafkaConsumer, logs: list[TopicPartition]) -> dict[TopicPartition, int | None]:
+        found = consumer.offsets_for_times(dict.fromkeys(logs, time_ms))
+        return {log: one and one.offset for log, one in found.items()}
+
+    return _ask(options, topic, partitions, find)
+
+
+def _ask(
+    options: KafkaOptions,
+    topic: str,
+    partitions: int,
+    question: Callable[[KafkaConsumer, list[TopicPartition]], dict[TopicPartition, Offset]],
+) -> dict[int, Offset]:
+    logs = [TopicPartition(topic, number) for number in range(partitions)]
     try:
         consumer = KafkaConsumer(**options.arguments())
         try:
-            starts = consumer.beginning_offsets(wanted)
+            return {log.partition: offset for log, offset in question(consumer, logs).items()}
         finally:
             consumer.close()
     except (KafkaError, OSError) as error:
         raise unavailable(options, error) from error
-    return {partition.partition: offset for partition, offset in starts.items()}
 
 
 def check_topic(options: KafkaOptions, epoch: Epoch) -> None:

@@ -1,11 +1,14 @@
 """Why Kafka does not let us in: of a first connection that fails kafka-python says only that there was none."""
 
+from typing import TYPE_CHECKING
+
 from kafka.errors import KafkaError, KafkaTimeoutError
-from kafka.net.manager import KafkaConnectionManager
-from kafka.net.selector import NetworkSelector
 
 from kafka_ingest.client import KafkaOptions
 from storage.base import StoreUnavailable
+
+if TYPE_CHECKING:
+    from kafka.net.manager import KafkaConnectionManager
 
 ANSWER_MS = 2000
 """For one broker, asked once more for the reason."""
@@ -42,6 +45,11 @@ def _advice(security_protocol: str, reason: str) -> str:
 
 def _first_failure(options: KafkaOptions) -> Exception | None:
     """Why the brokers that are asked first cannot be spoken to; None where one can."""
+    try:
+        from kafka.net.manager import KafkaConnectionManager
+        from kafka.net.selector import NetworkSelector
+    except ImportError:  # inner parts of kafka-python, which another release may have elsewhere
+        return None
     net = NetworkSelector()
     manager = KafkaConnectionManager(net, **options.arguments(), request_timeout_ms=ANSWER_MS)
     failures = []
@@ -59,7 +67,7 @@ def _first_failure(options: KafkaOptions) -> Exception | None:
     return failures[0]
 
 
-async def _connect(manager: KafkaConnectionManager, node_id: str) -> None:
+async def _connect(manager: "KafkaConnectionManager", node_id: str) -> None:
     connection = manager.get_connection(node_id, timeout_ms=ANSWER_MS)
     await manager.wait_for(connection.init_future, ANSWER_MS)  # a TLS handshake has no deadline of its own
     await manager.cluster.refresh_metadata(node_id)  # only then a broker minds that somebody did not log in

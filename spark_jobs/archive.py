@@ -7,7 +7,8 @@ Parquet files below tenant=.../day=.../city=..., in archive.directory. A batch i
 place under names made of its number, so a batch that is done again after a crash replaces itself. Messages that are
 no event go to _undecodable, with the reason. Run one at a time. `python -m commands.tidy_archive` merges small files.
 
-Exit codes: 0 done or told to end, 1 cannot go on, 2 wrong arguments, settings or archive.
+Exit codes: 0 done or (without --available-now) told to end, 1 cannot go on, 2 wrong arguments, settings or archive,
+143 told to end before everything was archived.
 """
 
 import argparse
@@ -23,7 +24,6 @@ from kafka_ingest.registry import Schemas
 from settings import Settings
 from spark_jobs import job
 from storage.archive import PARTITION_COLUMNS, STAGING, ArchiveDirectory, ArchiveError, Manifest
-from storage.base import StoreUnavailable
 from storage.stream_checkpoint import end_offsets, file_name
 
 if TYPE_CHECKING:
@@ -31,16 +31,13 @@ if TYPE_CHECKING:
     from pyspark.sql.streaming.query import StreamingQuery
 
 ONE_AT_A_TIME = "_archiving"
-POLL_SECONDS = 1
 MAX_BATCH_RECORDS = 500_000
 """Messages in one batch at most, so that a long backlog needs no more memory than a short one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code; see above."""
-    parser = job.parser("spark_jobs.archive", __doc__)
-    parser.add_argument("--available-now", action="store_true", help="end when all that is there now is archived")
-    return job.run("archive", parser.parse_args(arguments), _work)
+    return job.run("archive", _parser().parse_args(arguments), _work)
 
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable[..., SparkSession]") -> int:
@@ -67,7 +64,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
             .trigger(**trigger)
             .start()
         )
-        return _wait(query, archive, writer)
+        return _wait(query, archive, writer, job.STOPPED if given.available_now else job.DONE)
 
 
 class Writer:
@@ -138,7 +135,8 @@ def _rows(path: Path) -> int:
 
 
 def _prepare(archive: ArchiveDirectory, settings: Settings) -> None:
-    """Make the archive, or see that it goes on from the same topic. Raises ArchiveError, StoreUnavailable."""
+    """Make the archive, or see that it goes on from the same topic. Raises ArchiveError, BadInput,
+    StoreUnavailable."""
     from kafka_ingest.epoch_topic import CannotCount, log_starts, read_topic
     from kafka_ingest.opening import options
 
@@ -146,7 +144,7 @@ def _prepare(archive: ArchiveDirectory, settings: Settings) -> None:
     try:
         state = read_topic(options(settings), topic)
     except CannotCount as error:
-        raise StoreUnavailable(str(error)) from error
+        raise job.BadInput(str(error)) from error
     begins = log_starts(options(settings), topic, state.partitions)
     made = Manifest(
         topic=topic,
@@ -168,16 +166,18 @@ def _origin(manifest: Manifest) -> str:
     return f"topic {manifest.topic} ({manifest.topic_id})" if manifest.topic else "the embedded store"
 
 
-def _wait(query: "StreamingQuery", archive: ArchiveDirectory, writer: Writer) -> int:
-    try:
-        while not query.awaitTermination(POLL_SECONDS):
-            pass
-    except job.Stopped:
-        query.stop()
+def _wait(query: "StreamingQuery", archive: ArchiveDirectory, writer: Writer, when_stopped: int) -> int:
+    code = job.DONE if job.wait(query) else when_stopped
     ends = end_offsets(archive.checkpoint)
     print(job.table(sorted(ends.items()), ("shard", "archived up to")))
     print(f"{writer.events:,} events, {writer.undecodable:,} undecodable messages in {archive.path}")
-    return job.DONE
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = job.parser("spark_jobs.archive", __doc__)
+    parser.add_argument("--available-now", action="store_true", help="end when all that is there now is archived")
+    return parser
 
 
 if __name__ == "__main__":

@@ -6,16 +6,17 @@
 
 Cities are written as in the service: capitals, accents and aliases do not matter. Days are those of the impression in
 the tenant's zone. From the archive (default) only the directories asked for are read; from Cassandra (--source
-cassandra) only the partitions of the click table, which holds accepted clicks; --source topic reads Kafka between
---starting and --ending.
+cassandra) only the partitions of the click table, which holds accepted clicks. --source topic reads Kafka from
+--starting on and before --ending: offsets by partition (those not named: all) or times at which messages were written.
 
-Exit codes: 0 done, 1 not done, 2 wrong arguments, settings or nothing found.
+Exit codes: 0 done, 1 not done, 2 wrong arguments, settings, archive or nothing found, 143 told to end.
 """
 
 import argparse
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,7 @@ BannerRow = tuple[str, str, int, int, int, float | None]
 """slot, banner, served, viewed, clicks, CTR."""
 HEADING = ("slot", "banner", "served", "viewed", "clicks", "ctr")
 SHOWN = 50
+MAX_REASONS = 20
 MAX_CASSANDRA_DAYS = 400
 OpenSession = Callable[..., "SparkSession"]
 
@@ -79,7 +81,7 @@ def by_banner(events: "DataFrame") -> "DataFrame":
 
     from spark_jobs.folding import NUMBERS, accepted, count, without_repetitions
 
-    counts = count(without_repetitions(accepted(events)))
+    counts = count(accepted(without_repetitions(events)))
     sums = counts.groupBy("slot", "banner").agg(*[f.sum(name).alias(name) for name in NUMBERS])
     return sums.withColumn("ctr", f.try_divide("clicks", "served")).orderBy("slot", "banner")
 
@@ -88,20 +90,26 @@ def write(events: "DataFrame", kind: str, output: Path) -> None:
     """A directory of files, whole or not at all."""
     partial = output.with_name(f"{output.name}.partial")
     writer = events.write.mode("overwrite")
-    if kind == "csv":
-        writer.option("header", True).csv(str(partial))
-    else:
-        writer.parquet(str(partial))
-    partial.rename(output)
+    try:
+        if kind == "csv":
+            writer.option("header", True).csv(str(partial))
+        else:
+            writer.parquet(str(partial))
+        partial.rename(output)
+    except job.Stopped:
+        job.aside(events.sparkSession.stop)  # else it goes on writing
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _from_archive(
     given: argparse.Namespace, settings: Settings, wanted: "Wanted", open_session: OpenSession
 ) -> "DataFrame":
-    from spark_jobs.events import read_archive
+    from spark_jobs.events import check, read_archive
 
     archive = ArchiveDirectory(Path(given.archive or settings.archive_directory))
-    archive.manifest()
+    check(archive, wanted)
     return read_archive(open_session(connectors=False), archive, wanted)
 
 
@@ -110,12 +118,19 @@ def _from_topic(
 ) -> "DataFrame":
     from kafka_ingest.opening import options, schemas
     from spark_jobs.events import select
-    from spark_jobs.topic import decode, kafka_options, read_topic
+    from spark_jobs.topic import decode, kafka_options, offsets_json, read_topic
+    from spark_jobs.topic_bounds import between, parse
 
-    bounds = _bound("starting", given.starting) | _bound("ending", given.ending)
-    spark = open_session(connectors=True)
-    messages = read_topic(spark, kafka_options(options(settings)), settings.kafka.topic, **bounds)
-    return select(decode(messages, schemas(settings)).events, wanted)
+    starting, ending = parse("starting", given.starting), parse("ending", given.ending)
+    kafka, topic = options(settings), settings.kafka.topic
+    first, last = between(kafka, topic, starting, ending)
+    bounds = {"startingOffsets": offsets_json(topic, first), "endingOffsets": offsets_json(topic, last)}
+    messages = read_topic(open_session(connectors=True), kafka_options(kafka), topic, **bounds)
+    decoded = decode(messages.persist(), schemas(settings))
+    unread = decoded.undecodable.groupBy("reason").count().orderBy("reason").limit(MAX_REASONS).collect()
+    for row in unread:
+        print(f"left out: {row['count']:,} messages that are no event ({row['reason']})", file=sys.stderr)
+    return select(decoded.events, wanted)
 
 
 def _from_cassandra(
@@ -206,21 +221,6 @@ def free(output: Path | None, kind: str) -> Path:
     return output.resolve()
 
 
-def _bound(name: str, text: str) -> dict[str, str]:
-    """Spark's option for where to start or end: its words, offsets as JSON, or a time."""
-    if text in ("earliest", "latest") or text.startswith("{"):
-        return {f"{name}Offsets": text}
-    try:
-        when = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(
-            f"--{name}: {text!r} is neither earliest, latest, a time such as 2026-06-13T09:00+05:30, "
-            "nor offsets as JSON"
-        ) from None
-    aware = when if when.tzinfo else when.replace(tzinfo=UTC)
-    return {f"{name}Timestamp": str(int(aware.timestamp() * 1000))}
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = job.parser("spark_jobs.clickstream_by_city", __doc__)
     parser.add_argument("--tenant", required=True)
@@ -230,8 +230,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", dest="last", type=date.fromisoformat, metavar="DAY", help="last day")
     parser.add_argument("--source", choices=("archive", "cassandra", "topic"), default="archive")
     parser.add_argument("--archive", help="directory (default: archive.directory)")
-    parser.add_argument("--starting", default="earliest", help="with topic: earliest, a time, or offsets as JSON")
-    parser.add_argument("--ending", default="latest", help="with topic: latest, a time, or offsets as JSON")
+    parser.add_argument(
+        "--starting", default="earliest", help='with topic: earliest, a time, or offsets such as {"0": 1200}'
+    )
+    parser.add_argument("--ending", default="latest", help="with topic: latest, a time, or offsets; itself left out")
     parser.add_argument("--format", choices=("console", "parquet", "csv"), default="console")
     parser.add_argument("--output", type=Path, help="directory for parquet or csv; must not be there")
     return parser

@@ -3,8 +3,9 @@
 `day` is a date, times are timestamps (UTC), `log_offset` is where the event stands in the log of its shard.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import NamedTuple
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -46,16 +47,31 @@ class Wanted(NamedTuple):
 EVERYTHING = Wanted()
 
 
-def read_archive(spark: SparkSession, archive: ArchiveDirectory, wanted: Wanted = EVERYTHING) -> DataFrame:
-    """The events wanted, read only as far as they are asked for. Raises ArchiveError."""
+def check(archive: ArchiveDirectory, wanted: Wanted = EVERYTHING) -> list[Path]:
+    """The directories with the events wanted. Raises ArchiveError where there is none, or no archive of ours."""
     archive.manifest()
     directories = archive.city_directories(wanted.tenant, wanted.cities, wanted.first, wanted.last)
     if not directories:
         raise ArchiveError(f"the archive at {archive.path} has no events yet, or none of what is asked for")
+    return directories
+
+
+def read_archive(spark: SparkSession, archive: ArchiveDirectory, wanted: Wanted = EVERYTHING) -> DataFrame:
+    """The events wanted, read only as far as they are asked for. Raises ArchiveError."""
+    directories = check(archive, wanted)
+    _check_sizes(directories)
     paths = [str(archive.path)] if wanted == EVERYTHING else [str(path) for path in directories]
     # With a given schema Spark takes the values of directories as they are: city 007 stays a text.
     reader = spark.read.schema(DDL).option("basePath", str(archive.path))
     return select(reader.parquet(*paths), wanted)
+
+
+def _check_sizes(directories: Iterable[Path]) -> None:
+    """Spark passes over an empty file, and counts as if nothing had been in it."""
+    for directory in directories:
+        for path in directory.glob("[!._]*.parquet"):
+            if not path.stat().st_size:
+                raise ArchiveError(f"{path} cannot be read: it is empty; restore it, or move it away")
 
 
 def select(events: DataFrame, wanted: Wanted) -> DataFrame:

@@ -5,20 +5,33 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settings import Settings, SettingsError, load
 from spark_jobs.session import SparkOptions, open_session
-from storage.archive import ArchiveError
+from storage.archive import ArchiveDirectory, ArchiveError
+from storage.archive_tidying import find_damaged
 from storage.base import Conflict, MissingPackage, SchemaVersionError, StoreUnavailable
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
 
 DONE, NOT_DONE, BAD_INPUT = 0, 1, 2
 STOPPED = 128 + signal.SIGTERM
+POLL_SECONDS = 1
+BATCH_SECONDS = 30.0
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+NOTHING_IN_PART = "stopped; nothing was written in part"
+UNREADABLE = re.compile(
+    "readFooter|ParquetDecodingException|is not a Parquet file|error while reading file|column cannot be converted",
+    re.IGNORECASE,
+)
+"""Where Spark says in one way or another that a Parquet file is damaged, or not as its columns should be."""
 
 
 class BadInput(Exception):
@@ -45,24 +58,22 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
     `work` is given a function that makes the session when it is called, so that bad input is said before that.
     """
     stop = _Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
     sessions: list[SparkSession] = []
     try:
         settings = load(environ)
         return work(given, settings, _opener(name, settings, sessions, stop))
-    except SettingsError as error:
-        return _say(f"the settings are wrong:\n{error}", BAD_INPUT)
-    except (BadInput, ArchiveError) as error:
-        return _say(str(error), BAD_INPUT)
-    except (Conflict, StoreUnavailable, SchemaVersionError, MissingPackage, OSError) as error:
-        return _say(f"not done: {error}", NOT_DONE)
     except Stopped:
-        return _say("stopped; nothing was written in part", STOPPED)
+        return _say(NOTHING_IN_PART, STOPPED)
     except Exception as error:
-        return _of_spark(error)
+        # Where all processes are told to end at once, Java may be gone before our own turn comes.
+        return _say(NOTHING_IN_PART, STOPPED) if stop.asked else _failed(error, given, environ)
     finally:
+        # Whoever asks twice waits for the session's end all the same.
+        for number in before:
+            signal.signal(number, signal.SIG_IGN)
         for session in sessions:
-            session.stop()
+            aside(session.stop)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -90,10 +101,39 @@ def _opener(
         chosen = SparkOptions(given.master, given.jars, given.driver_memory, options | given.option_pairs())
         print(f"Spark starts ({given.master}) ...", file=sys.stderr, flush=True)
         sessions.append(open_session(name, chosen, connectors=connectors))
+        signal.signal(signal.SIGINT, stop)  # a new session puts a handler of its own in its place
         stop.check()
         return sessions[0]
 
     return open_one
+
+
+def wait(query: "StreamingQuery", look: Callable[[], object] = lambda: None) -> bool:
+    """Until it ends or a signal comes; whether it ended by itself. `look` is called every second. Raises what it failed
+    with."""
+    try:
+        while not query.awaitTermination(POLL_SECONDS):
+            look()
+    except Stopped:
+        aside(lambda: end(query))
+        return False
+    return True
+
+
+def end(query: "StreamingQuery") -> None:
+    """After the batch that is being written, if it is written soon; else it will be written again."""
+    latest = time.monotonic() + BATCH_SECONDS
+    while query.status["isTriggerActive"] and time.monotonic() < latest and not query.awaitTermination(0.1):  # type: ignore[arg-type]
+        pass
+    query.stop()
+
+
+def aside(act: Callable[[], object]) -> None:
+    """Do it in a thread of its own, which has its own connection to Java: on one that a signal broke off in the middle
+    of a question, the next would wait for the answer to that, and take it for its own."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
 
 
 def _say(text: str, code: int) -> int:
@@ -101,17 +141,39 @@ def _say(text: str, code: int) -> int:
     return code
 
 
-def _of_spark(error: Exception) -> int:
-    """A failed job as one line: the innermost reason; anything else is a fault of ours."""
+def _failed(error: Exception, given: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    match error:
+        case SettingsError():
+            return _say(f"the settings are wrong:\n{error}", BAD_INPUT)
+        case BadInput() | ArchiveError() | SchemaVersionError():
+            return _say(str(error), BAD_INPUT)
+        case Conflict() | StoreUnavailable() | MissingPackage() | OSError():
+            return _say(f"not done: {error}", NOT_DONE)
     text = str(error)
     if "pyspark" not in type(error).__module__ and "py4j" not in type(error).__module__:
-        raise error
+        raise error  # a fault of ours
+    if UNREADABLE.search(text):
+        return _say(
+            _unreadable(text, Path(getattr(given, "archive", None) or load(environ).archive_directory)), BAD_INPUT
+        )
+    return _say(f"Spark could not do it: {_reason(text)}", NOT_DONE)
+
+
+def _reason(text: str) -> str:
+    """The innermost of what Spark says."""
     reasons = [line.strip() for line in text.splitlines() if "Caused by:" in line or "Exception" in line]
-    reason = (reasons or text.splitlines() or [text])[-1].removeprefix("Caused by: ")[:500]
-    if "readFooter" in text or "ParquetDecodingException" in text or "is not a Parquet file" in text:
-        names = re.findall(r"file:\S+?\.parquet", text)
-        return _say(f"a file of the archive cannot be read: {', '.join(sorted(set(names)))} {reason}", BAD_INPUT)
-    return _say(f"Spark could not do it: {reason}", NOT_DONE)
+    return (reasons or text.splitlines() or [text])[-1].removeprefix("Caused by: ")[:500]
+
+
+def _unreadable(text: str, archive: Path) -> str:
+    """Which file it is; Spark does not always say."""
+    names = set(re.findall(r"file:\S+?\.parquet", text))
+    if not names:
+        try:
+            find_damaged(ArchiveDirectory(archive))
+        except ArchiveError as error:
+            return str(error)
+    return f"a file of the archive cannot be read: {', '.join(sorted(names))} {_reason(text)}"
 
 
 def table(rows: Iterable[Sequence[Any]], heading: Sequence[str]) -> str:

@@ -7,7 +7,7 @@
 Reads kafka.topic from now on (--from-start: from its beginning). A window is shown once, when --delay minutes have
 gone by without an event of it being late; times are of receipt. A view or click that comes again within the delay
 counts once. A line with ALARM says that a banner's click rate left what the counts of the last two weeks say it
-usually is.
+usually is. With --to parquet a second run goes on where the first ended.
 
 Exit codes: 0 told to end, 1 cannot go on, 2 wrong arguments or settings.
 """
@@ -29,10 +29,14 @@ from storage.opening import open_store
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Row, SparkSession
+    from pyspark.sql.streaming.query import StreamingQuery
+
+    from kafka_ingest.registry import Schemas
 
 USUAL_DAYS = 14
 KNOWN_SECONDS = 600.0
 DAY_SECONDS = 86_400
+UNREAD = "unread"
 Place = tuple[str, str]
 """Tenant and slot."""
 
@@ -43,26 +47,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable[..., SparkSession]") -> int:
+    from pyspark.sql import functions as f
+
     from kafka_ingest.opening import options, schemas
-    from kafka_ingest.wire import event_schema, subject
-    from spark_jobs.topic import decode_as, kafka_options
+    from spark_jobs.topic import kafka_options, read_as, split
+    from spark_jobs.topic_bounds import partitions_of
 
     _check(given)
     topic = settings.kafka.topic
-    writers = {schemas(settings).schema_id(subject(topic), event_schema()): event_schema()}
+    for name in (topic, given.topic) if given.to == "topic" else (topic,):
+        partitions_of(options(settings), name)
+    writers = expected_schemas(schemas(settings), topic)
     store = open_store(settings)
     try:
         spark, kafka = open_session(connectors=True), kafka_options(options(settings))
         start = "earliest" if given.from_start else "latest"
         messages = spark.readStream.format("kafka").options(**kafka, subscribe=topic, startingOffsets=start).load()
-        windows = rates(decode_as(messages, writers).events, given.window, given.delay)
+        read = read_as(messages, writers).observe(UNREAD, f.count("reason").alias("messages"))
+        windows = rates(split(read).events, given.window, given.delay)
         sink = Sink(given, settings.log.time_zone, Usual(store), kafka)
-        query = windows.writeStream.outputMode("append").foreachBatch(sink.write)
-        if given.checkpoint:
-            query = query.option("checkpointLocation", str(given.checkpoint))
-        return _wait(query.trigger(processingTime=f"{given.every} seconds").start())
+        writer = windows.writeStream.outputMode("append").foreachBatch(sink.write)
+        if checkpoint := _checkpoint(given):
+            writer = writer.option("checkpointLocation", str(checkpoint))
+        query = writer.trigger(processingTime=f"{given.every} seconds").start()
+        job.wait(query, Unread(query).look)
+        return job.DONE
     finally:
         store.close()
+
+
+def expected_schemas(schemas: "Schemas", topic: str) -> dict[int, str]:
+    """Number -> schema of events: the one they are written with, and those of earlier releases. A stream has to know
+    them when it begins. Raises StoreUnavailable."""
+    from kafka_ingest.registry import FIRST_SHIPPED_ID, SHIPPED_DIRECTORY
+    from kafka_ingest.wire import event_schema, subject
+
+    files = SHIPPED_DIRECTORY.glob("*_banner_event.avsc")
+    shipped = {FIRST_SHIPPED_ID + int(path.name.partition("_")[0]): path.read_text("utf-8") for path in files}
+    return shipped | {schemas.schema_id(subject(topic), event_schema()): event_schema()}
+
+
+def _checkpoint(given: argparse.Namespace) -> Path | None:
+    """Files are named by batches, which begin anew without a checkpoint and would take the place of earlier ones."""
+    found: Path | None = given.checkpoint
+    return given.output / "_checkpoint" if found is None and given.to == "parquet" else found
 
 
 def rates(events: "DataFrame", window_minutes: int, delay_minutes: int) -> "DataFrame":
@@ -144,13 +172,21 @@ def _write_topic(windows: "DataFrame", kafka: Mapping[str, str], topic: str) -> 
     windows.select(value).write.format("kafka").options(**kafka, topic=topic).save()
 
 
-def _wait(query: object) -> int:
-    try:
-        while not query.awaitTermination(1):  # type: ignore[attr-defined]
-            pass
-    except job.Stopped:
-        query.stop()  # type: ignore[attr-defined]
-    return job.DONE
+class Unread:
+    """Says how many messages each batch left out."""
+
+    def __init__(self, query: "StreamingQuery") -> None:
+        self._query = query
+        self._looked_at = -1
+
+    def look(self) -> None:
+        """At the batches since the last time."""
+        for progress in self._query.recentProgress:
+            if progress["batchId"] > self._looked_at:
+                self._looked_at = progress["batchId"]
+                messages = progress.get("observedMetrics", {}).get(UNREAD, {}).get("messages", 0)
+                if messages:
+                    print(f"left out: {messages:,} messages that are no event this release knows", file=sys.stderr)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -176,7 +212,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", choices=("console", "parquet", "topic"), default="console")
     parser.add_argument("--output", type=Path, help="directory, with --to parquet")
     parser.add_argument("--topic", default="", help="with --to topic")
-    parser.add_argument("--checkpoint", type=Path, help="directory from which it goes on after a restart")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="directory from which it goes on after a restart (with parquet: in --output)"
+    )
     return parser
 
 

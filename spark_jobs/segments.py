@@ -7,7 +7,7 @@ A customer (a keyed hash, nobody's name) is described by impressions, active day
 and a click rate smoothed towards that of all. The number of groups is the one with the best silhouette. Names go by
 click rate: s1 clicks most. The same archive and seed give the same groups.
 
-Exit codes: 0 done, 1 not done, 2 wrong arguments, settings or archive, or too few customers.
+Exit codes: 0 done, 1 not done, 2 wrong arguments, settings or archive, or too few customers, 143 told to end.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable[..., SparkSession]") -> int:
-    from spark_jobs.events import Wanted, day_range, read_archive
+    from spark_jobs.events import Wanted, check, day_range, read_archive
     from spark_jobs.folding import accepted, count, without_repetitions
 
     clock = job.Clock()
@@ -51,13 +51,14 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
         raise BadInput("--most: a number of segments from 2 to 20")
     day_range(given.first, given.last)
     archive = ArchiveDirectory(settings.archive_directory)
+    wanted = Wanted(tenant=given.tenant, first=given.first, last=given.last)
     archive.manifest()
     store = open_store(settings)
     try:
         _check_tenant(store, given.tenant)
-        wanted = Wanted(tenant=given.tenant, first=given.first, last=given.last)
+        check(archive, wanted)
         events = read_archive(open_session(connectors=False), archive, wanted).where("customer IS NOT NULL")
-        counts = count(without_repetitions(accepted(events)), BY).persist()
+        counts = count(accepted(without_repetitions(events)), BY).persist()
         segments = cluster(counts, given.most, given.seed).persist()
         print(job.table(summary(segments), HEADING))
         if given.output:

@@ -1,5 +1,6 @@
 """The one place that makes a SparkSession."""
 
+import logging
 import os
 import shutil
 import sys
@@ -51,7 +52,7 @@ class SparkOptions:
 
     master: str = "local[2]"
     jars: str = ""
-    driver_memory: str = "768m"
+    driver_memory: str = "640m"
     options: Mapping[str, str] = field(default_factory=dict)
     """Given last, so they go before ours."""
 
@@ -69,8 +70,9 @@ def open_session(name: str, options: SparkOptions, *, connectors: bool) -> "Spar
         builder = builder.config(key, value)
     _set_environment()
     session = builder.getOrCreate()
-    # What goes wrong comes back as an exception, and is said in one line; Spark would say it in hundreds.
+    # What goes wrong comes back as an exception, and is said in one line; Spark and py4j would say it in hundreds.
     session.sparkContext.setLogLevel("FATAL")
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
     return session
 
 

@@ -9,9 +9,10 @@ from pyspark.sql import functions as f
 from pyspark.sql.avro.functions import from_avro, to_avro
 
 from bandit.event import BannerEvent
+from bandit.model import Kind, Policy, Verdict
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.registry import Schemas, UnknownSchema
-from kafka_ingest.wire import HEADER_BYTES
+from kafka_ingest.wire import HEADER_BYTES, event_schema
 from spark_jobs.events import COLUMNS
 
 MAX_SCHEMAS = 1000
@@ -61,11 +62,20 @@ def decode(messages: DataFrame, schemas: Schemas) -> Decoded:
 
 def decode_as(messages: DataFrame, writers: Mapping[int, str]) -> Decoded:
     """The same with the schemas that are expected (number -> Avro JSON), also for a stream."""
+    return split(read_as(messages, writers))
+
+
+def read_as(messages: DataFrame, writers: Mapping[int, str]) -> DataFrame:
+    """Every message with its event, or else the reason why there is none."""
     raw = _framed(messages)
     for schema_id, schema in writers.items():
-        written = f.when(f.col("schema_id") == schema_id, f.col("payload"))
+        written = f.when(_once() & (f.col("schema_id") == schema_id), f.col("payload"))
         raw = raw.withColumn(f"as_{schema_id}", from_avro(written, schema, {"mode": "PERMISSIVE"}))
-    read = raw.withColumn("event", _event(writers)).withColumn("reason", _reason(writers))
+    return raw.withColumn("event", _event(writers)).withColumn("reason", _reason(writers))
+
+
+def split(read: DataFrame) -> Decoded:
+    """The events, and what is none."""
     undecodable = read.where(f.col("reason").isNotNull())
     events = read.where(f.col("reason").isNull()).select("event.*", "log_offset")
     return Decoded(
@@ -91,10 +101,34 @@ def _writers(raw: DataFrame, schemas: Schemas) -> dict[int, str]:
     known = {}
     for schema_id in sorted(row["schema_id"] for row in found):
         try:
-            known[schema_id] = schemas.schema(schema_id)
+            schema = schemas.schema(schema_id)
         except UnknownSchema:
             continue
+        if is_readable(schema):
+            known[schema_id] = schema
     return known
+
+
+def is_readable(schema: str) -> bool:
+    """Whether it has our fields with our types, whatever else: a newer release may have changed what they are."""
+    try:
+        given = {field["name"]: _shape(field["type"]) for field in json.loads(schema)["fields"]}
+    except (ValueError, KeyError, TypeError):
+        return False
+    ours = json.loads(event_schema())["fields"]
+    return all(
+        given[field["name"]] == _shape(field["type"]) if field["name"] in given else "default" in field
+        for field in ours
+    )
+
+
+def _shape(kind: Any) -> Any:
+    """An Avro type without its names; which symbols an enum may have is seen in each event."""
+    if isinstance(kind, list):
+        return [_shape(one) for one in kind]
+    if not isinstance(kind, dict):
+        return kind
+    return {name: value for name, value in kind.items() if name in ("type", "size", "logicalType")}
 
 
 def _event(writers: Mapping[int, str]) -> Column:
@@ -103,7 +137,13 @@ def _event(writers: Mapping[int, str]) -> Column:
         f.when(_is_read(schema_id, schema), f.struct(*_fields(f"as_{schema_id}", schema)))
         for schema_id, schema in writers.items()
     ]
-    return f.coalesce(*structs) if structs else f.lit(None).cast(_struct())
+    return f.when(_once(), f.coalesce(*structs)) if structs else f.lit(None).cast(_struct())
+
+
+def _once() -> Column:
+    """True, which Spark cannot know: else it would put what depends on it wherever it is used, and decode each message
+    hundreds of times."""
+    return f.spark_partition_id() >= 0
 
 
 def _is_read(schema_id: int, schema: str) -> Column:
@@ -135,12 +175,19 @@ def _reason(writers: Mapping[int, str]) -> Column:
     schema_id = f.col("schema_id")
     return (
         f.when(schema_id.isNull(), f.lit("no header of five bytes that begins with zero"))
-        .when(~schema_id.isin(list(writers)), f.concat(f.lit("no schema has the number "), schema_id.cast("string")))
+        .when(~schema_id.isin(list(writers)), f.concat(f.lit("no schema of our events is "), schema_id.cast("string")))
         .when(f.col("event").isNull(), f.lit("the bytes are not one event of their schema"))
+        .when(~_is_known(), f.lit("its kind, policy or verdict is none that this release knows"))
         .when(f.expr("event.journal < 1 OR event.sequence < 1"), f.lit("no journal id and sequence"))
         .when(f.expr("event.shard <> log"), f.lit("it belongs to another shard"))
         .when(~f.col("event.day").between(0, LAST_DAY), f.lit("its day is no date"))
     )
+
+
+def _is_known() -> Column:
+    names = {"kind": Kind, "policy": Policy, "verdict": Verdict}
+    known = [f.col(f"event.{name}").isin([str(one) for one in kinds]) for name, kinds in names.items()]
+    return known[0] & known[1] & known[2]
 
 
 def _column(name: str) -> Column:

@@ -97,7 +97,8 @@ class ArchiveDirectory:
         """Raises ArchiveError where there is none, or one of a newer release."""
         try:
             found = json.loads((self.path / MANIFEST).read_text("utf-8"))
-            written_as = int(found["format"])
+            if int(found["format"]) <= FORMAT:
+                return Manifest(**found)
         except FileNotFoundError:
             raise ArchiveError(
                 f"there is no archive at {self.path}; `python -m commands.export_archive` (embedded) or "
@@ -105,12 +106,10 @@ class ArchiveDirectory:
             ) from None
         except (ValueError, KeyError, TypeError, OSError) as error:
             raise ArchiveError(f"{self.path / MANIFEST} cannot be read: {error}") from error
-        if written_as > FORMAT:
-            raise ArchiveError(
-                f"the archive at {self.path} has format {written_as}, and this release reads up to {FORMAT}: "
-                "use the release that wrote it"
-            )
-        return Manifest(**found)
+        raise ArchiveError(
+            f"the archive at {self.path} has format {found['format']}, and this release reads up to {FORMAT}: "
+            "use the release that wrote it"
+        )
 
     def create(self, manifest: Manifest) -> Manifest:
         """The manifest that is there, or else this one, written down. Raises ArchiveError."""
@@ -171,8 +170,7 @@ class ArchiveDirectory:
 
     def day_directories(self, tenant: str = "tenant=*") -> list[tuple[date, Path]]:
         """Every day of every tenant, or of the one whose directory is named."""
-        found = sorted(self.path.glob(f"{tenant}/day=*"))
-        return [(date.fromisoformat(path.name.partition("=")[2]), path) for path in found]
+        return [(_day(path), path) for path in sorted(self.path.glob(f"{tenant}/day=*"))]
 
     def tenants(self) -> list[str]:
         """Those who have events."""
@@ -198,6 +196,13 @@ def write_file(path: Path, table: "pyarrow.Table") -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def _day(directory: Path) -> date:
+    try:
+        return date.fromisoformat(directory.name.partition("=")[2])
+    except ValueError:
+        raise ArchiveError(f"{directory} is no day of an archive, such as day=2026-06-13; move it away") from None
 
 
 def _place(stored: Stored) -> tuple[str, int, str]:

@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from storage.archive import STAGING, ArchiveDirectory, file_schema, write_file
+from storage.archive import STAGING, ArchiveDirectory, ArchiveError, file_schema, write_file
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,10 +72,26 @@ def expire(archive: ArchiveDirectory, first_kept: date, what: str) -> int:
         for directory in old:
             shutil.rmtree(directory)
         return len(files)
-    named = [path for path in files if _read(path, ["customer"]).column("customer").null_count < _rows(path)]
+    named = [path for path in files if _has_customers(path)]
     for path in named:
         _erase(path, None)
     return len(named)
+
+
+def _has_customers(path: Path) -> bool:
+    column = _read(path, ["customer"]).column("customer")
+    return bool(column.null_count < len(column))
+
+
+def find_damaged(archive: ArchiveDirectory) -> None:
+    """Raise ArchiveError for the first file that cannot be read; the ends of all, quickly read, come first."""
+    import pyarrow.parquet as pq
+
+    for path in archive.files():
+        with _naming(path):
+            pq.read_metadata(path)
+    for path in archive.files():
+        _read(path)
 
 
 def _erase(path: Path, customer: bytes | None) -> None:
@@ -95,21 +111,32 @@ def _erase(path: Path, customer: bytes | None) -> None:
 def _read(path: Path, columns: Sequence[str] | None = None) -> "pyarrow.Table":
     import pyarrow.parquet as pq
 
-    # Not read_table, which takes the names of the directories for columns.
-    return pq.ParquetFile(path).read(columns)
+    with _naming(path):
+        # Not read_table, which takes the names of the directories for columns.
+        return pq.ParquetFile(path).read(columns)
 
 
-def _rows(path: Path) -> int:
-    import pyarrow.parquet as pq
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """A damaged file as an ArchiveError that names it."""
+    import pyarrow as pa
 
-    return int(pq.read_metadata(path).num_rows)
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArchiveError(f"{path} cannot be read: {reason}; restore it, or move it away") from error
 
 
 def _merge(archive: ArchiveDirectory, directory: Path, files: Sequence[Path]) -> None:
     output = directory / f"merged-{uuid.uuid4().hex}.parquet"
     staged = archive.path / STAGING / output.name
     staged.parent.mkdir(mode=0o700, exist_ok=True)
-    _concatenate(files, staged)
+    try:
+        _concatenate(files, staged)
+    except ArchiveError:
+        staged.unlink()
+        raise
     note = {
         "staged": staged.name,
         "output": str(output.relative_to(archive.path)),
@@ -131,11 +158,18 @@ def _concatenate(files: Sequence[Path], target: Path) -> None:
     schema = file_schema()
     with target.open("wb") as file:
         with pq.ParquetWriter(file, schema) as writer:
-            for path in files:
-                for batch in pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE):
-                    writer.write_table(pa.Table.from_batches([batch]).cast(schema))
+            for batch in _batches(files):
+                writer.write_table(pa.Table.from_batches([batch]).cast(schema))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _batches(files: Sequence[Path]) -> "Iterator[pyarrow.RecordBatch]":
+    import pyarrow.parquet as pq
+
+    for path in files:
+        with _naming(path):
+            yield from pq.ParquetFile(path).iter_batches(ROWS_AT_ONCE)
 
 
 def _finish_merge(archive: ArchiveDirectory) -> None:

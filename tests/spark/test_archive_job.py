@@ -1,10 +1,13 @@
+import json
 import random
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from fastavro import parse_schema, schemaless_writer
 
 pytest.importorskip("pyspark")
 
@@ -48,7 +51,7 @@ def test_what_is_no_event_is_set_aside_with_the_reason(spark: Any) -> None:
     wrong = {
         b"": "header",
         b"\x01" + frame(SCHEMA_ID, good)[1:]: "header",
-        frame(77, good): "no schema has the number 77",
+        frame(77, good): "no schema of our events is 77",
         frame(SCHEMA_ID, good[:-4]): "not one event",
         frame(SCHEMA_ID, good + b"x"): "not one event",
         frame(SCHEMA_ID, b"\xff" * 30): "not one event",
@@ -61,6 +64,58 @@ def test_what_is_no_event_is_set_aside_with_the_reason(spark: Any) -> None:
     assert len(reasons) == len(wrong)
     for reason, expected in zip(reasons, wrong.values(), strict=True):
         assert expected in reason
+
+
+class Registered:
+    """What a registry has, without the registry."""
+
+    def __init__(self, **schemas: object) -> None:
+        self._schemas = {int(name[1:]): json.dumps(schema) for name, schema in schemas.items()}
+
+    def schema_id(self, subject: str, schema: str) -> int:
+        raise AssertionError((subject, schema))
+
+    def schema(self, schema_id: int) -> str:
+        return self._schemas[schema_id]
+
+
+def changed(name: str, kind: object = None) -> dict[str, Any]:
+    """Our schema with a field of another type, or (None) without it; a new one where there is none of the name."""
+    schema: dict[str, Any] = json.loads(event_schema())
+    fields = [field for field in schema["fields"] if field["name"] != name]
+    added = [] if kind is None else [{"name": name, "type": kind}]
+    return schema | {"fields": [*added, *fields]}
+
+
+def test_what_newer_releases_write_is_read_where_our_fields_are_as_they_were(spark: Any) -> None:
+    kinds = {"type": "enum", "name": "Kind", "symbols": ["served", "hovered"]}
+    schemas: dict[str, Any] = {
+        "s1": changed("mood", "string"),
+        "s2": changed("kind"),
+        "s3": changed("served_at", "string"),
+        "s4": changed("kind", kinds),
+        "s5": "string",
+    }
+    fields = EVENTS[0]._asdict() | {"mood": "fine", "kind": "served"}
+    odd = {"s3": {"served_at": "noon"}, "s4": {"kind": "hovered"}}
+
+    def message(name: str) -> bytes:
+        stream = BytesIO()
+        datum = "text" if name == "s5" else fields | odd.get(name, {})
+        schemaless_writer(stream, parse_schema(schemas[name]), datum)
+        return frame(int(name[1:]), stream.getvalue())
+
+    known = changed("kind", kinds)
+    served_one = BytesIO()
+    schemaless_writer(served_one, parse_schema(known), fields)
+    batch = messages(spark, *map(message, schemas), frame(4, served_one.getvalue()))
+    decoded = decode(batch, Registered(**schemas))
+    assert [(row.log_offset, row.kind) for row in decoded.events.orderBy("log_offset").collect()] == [
+        (0, "served"),
+        (5, "served"),
+    ]
+    reasons = [row.reason for row in decoded.undecodable.orderBy("log_offset").collect()]
+    assert [reason.rpartition(" ")[2] for reason in reasons] == ["2", "3", "knows", "5"]
 
 
 def writer(path: Path) -> tuple[ArchiveDirectory, Writer]:
