@@ -5,14 +5,17 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from kafka_ingest import dead_letters, epochs, intake, topics
+from kafka_ingest import dead_letters, epochs, intake, opening, topics
+from kafka_ingest.forwarder import Forwarder
 from settings import ROOT, load
+from storage.base import Record, StoreUnavailable
 from storage.sqlite import SqliteStore
 from tests.certificates import make_certificate
 from tests.counting.conftest import MakePlace
@@ -22,6 +25,7 @@ from tests.kafka.drain_process import DrainProcess, Writer
 from tests.kafka.topic import Topic
 from tests.service_process import free_port, wait_until
 from tests.services_fixtures import running
+from tests.storage.events import Log, served
 
 # kafka-python leaves the sockets of connections that failed to the garbage collector.
 pytestmark = [
@@ -78,8 +82,9 @@ def test_an_event_gets_from_the_journal_into_the_counts_and_a_strange_one_aside(
     assert answer.returncode == 0, answer.stdout + answer.stderr
     assert answer.stdout.splitlines()[-1] == f"topic {one.topic.name} in Kafka can be reached"
     given = {name.removeprefix("BANNER_").lower(): value for name, value in kafka.settings().items()}
-    with DrainProcess(tmp_path, one.topic, **given) as drain, Writer(drain.journal_directory, per_second=1) as writer:
-        writer.write(0)
+    with DrainProcess(tmp_path, one.topic, **given) as drain:
+        with Writer(drain.journal_directory, per_second=1, shards=1) as writer:
+            writer.write(0)
         drain.wait_until_drained()
     one.topic.put(b"strange")
     consumer = one.consumer(**kafka.settings())
@@ -176,6 +181,29 @@ def test_a_password_by_plain_is_taken_too(kafka: GuardedKafka, with_intake: dict
     plain = {"BANNER_KAFKA_SASL_MECHANISM": "PLAIN", "BANNER_KAFKA_SASL_PASSWORD": PLAIN_PASSWORD}
     assert topics.main([], with_intake | plain) == 0
     assert "all topics are there" in capsys.readouterr().out
+
+
+def test_a_broker_that_stands_still_is_unavailable_and_then_works_again(
+    kafka: GuardedKafka, impatient: None, with_intake: dict[str, str]
+) -> None:
+    sink, records = opening._forwarder(load(with_intake)), Log().records(served(1, served_at=time.time_ns() // 1000))
+    kafka.freeze(0)
+    at_the_latest = threading.Timer(60, kafka.thaw, [0])
+    at_the_latest.start()
+    with pytest.raises(StoreUnavailable, match=kafka.guarded):
+        sink.deliver(records)
+    assert at_the_latest.is_alive(), "it waits as long as the broker stands still"
+    at_the_latest.cancel()
+    kafka.thaw(0)
+    wait_until(lambda: is_delivered(sink, records), "delivered", 60)
+    sink.close()
+
+
+def is_delivered(sink: Forwarder, records: list[Record]) -> bool:
+    try:
+        return sink.deliver(records) == []
+    except StoreUnavailable:
+        return False
 
 
 def test_what_goes_on_by_itself_waits_and_says_why(

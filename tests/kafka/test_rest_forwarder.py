@@ -15,10 +15,12 @@ from fastavro import json_writer
 from bandit.event import decode, encode, schema
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
 from kafka_ingest.exchange import Endpoint
+from kafka_ingest.opening import problem
 from kafka_ingest.registry import Schemas, ShippedSchemas
 from kafka_ingest.rest_forwarder import RestForwarder, tagged
 from kafka_ingest.wire import event_schema, frame
 from services.kafka import Kafka
+from settings import load
 from storage.base import Record, StoreUnavailable
 from tests.kafka.golden import SHIPPED_ID
 from tests.kafka.rest_proxy import ANOTHER, ONE, Kind, Proxy, running
@@ -221,6 +223,15 @@ def test_the_login_is_sent(topic: Topic) -> None:
         for password in ("", "wrong"):
             with pytest.raises(StoreUnavailable, match="Unauthorized"):
                 forwarder(proxy.url, topic, schemas, password=password).deliver(records)
+
+
+def test_it_can_be_checked_whether_the_proxy_would_take_events(topic: Topic) -> None:
+    with running(topic.bootstrap, ShippedSchemas(), ONE) as proxy:
+        given = {"BANNER_CONFIG": "/dev/null", "BANNER_KAFKA_TRANSPORT": "rest", "BANNER_KAFKA_REST_URL": proxy.url}
+        assert problem(load({**given, "BANNER_KAFKA_TOPIC": topic.name})) is None
+        said = problem(load({**given, "BANNER_KAFKA_TOPIC": "missing"}))
+        assert said is not None and "the topic has to be made first" in said
+        assert proxy.bodies == []
 
 
 def test_a_proxy_that_is_away_refuses_no_record() -> None:

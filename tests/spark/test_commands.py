@@ -1,7 +1,6 @@
 """The jobs as people start them: processes with settings, exit codes and one clear line for what is wrong."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ from bandit.model import Tenant
 from settings import ROOT
 from spark_jobs import archive, clickstream_by_city, live_ctr, recount, segments
 from storage.sqlite import SqliteStore
-from tests.service_process import wait_until
 from tests.storage.archived import archive_of, some_events
 
 EVENTS = some_events(60)
@@ -83,42 +81,12 @@ def test_wrong_input_is_one_clear_line_and_exit_code_2(
     assert message in lines[-1] and len(lines) == 1
 
 
-def test_an_archive_of_the_future_and_a_broken_file_are_said(environment: dict[str, str], tmp_path: Path) -> None:
-    path = next((tmp_path / "data" / "archive").glob("tenant=shop/day=*/city=Pune/*.parquet"))
-    path.write_bytes(b"PAR1 but broken PAR1")
-    broken = run(environment, "--tenant", "shop", "--city", "Pune", "--format", "csv", "--output", str(tmp_path / "x"))
-    assert broken.returncode == 2 and "cannot be read" in broken.stderr, broken.stderr[-2000:]
-    assert not (tmp_path / "x").exists()
-    manifest = tmp_path / "data" / "archive" / "_archive.json"
-    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 9'))
-    future = run(environment, "--tenant", "shop", "--city", "Pune")
-    assert future.returncode == 2 and "format 9" in future.stderr
-
-
 def test_without_the_jars_or_java_it_says_what_to_run(environment: dict[str, str], tmp_path: Path) -> None:
     topic = ("--tenant", "shop", "--city", "Pune", "--source", "topic")
     without_jars = run(environment | {"BANNER_SPARK_JARS": str(tmp_path)}, *topic)
     assert without_jars.returncode == 1 and "make spark-jars" in without_jars.stderr
     without_java = run(environment | {"JAVA_HOME": str(tmp_path)}, *topic)
     assert without_java.returncode == 1 and "Java 17 is needed" in without_java.stderr
-
-
-def test_sigterm_ends_a_job_with_nothing_half_written(environment: dict[str, str], tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    command = [sys.executable, "-m", "spark_jobs.clickstream_by_city", "--tenant", "shop", "--city", "Pune"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--format", "csv", "--output", str(output)], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
-    try:
-        wait_until(lambda: b"Spark starts" in (tmp_path / "log").read_bytes(), "starting", 120)
-        process.send_signal(signal.SIGTERM)
-        code = process.wait(120)
-    finally:
-        process.kill()
-        process.wait()
-    assert code == 143 and not output.exists()
-    assert b"nothing was written in part" in (tmp_path / "log").read_bytes()
 
 
 def test_spark_submit_runs_a_job_too(environment: dict[str, str], tmp_path: Path) -> None:

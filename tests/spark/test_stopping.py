@@ -1,0 +1,169 @@
+"""SIGTERM (or Ctrl-C) in the middle of every job: it ends with the exit code that is documented, and leaves nothing
+half-written."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("pyspark")
+
+from bandit.event import BannerEvent, encode
+from kafka_ingest.registry import ShippedSchemas
+from kafka_ingest.wire import event_schema, frame
+from services.kafka import Kafka
+from settings import ROOT
+from storage.archive import ArchiveDirectory
+from storage.sqlite import SqliteStore
+from tests.kafka.topic import Topic
+from tests.service_process import wait_until
+from tests.spark.front_door import environment, files_below
+from tests.storage.archived import archive_of, read, some_events, stamped
+from tests.storage.events import DAY, Log
+
+STOPPED = 128 + signal.SIGTERM
+SECONDS = 180
+EVENTS = some_events(400)
+QUICK = ",".join(
+    (
+        "spark.sql.shuffle.partitions=1",
+        "spark.sql.codegen.wholeStage=false",
+        "spark.sql.codegen.factoryMode=NO_CODEGEN",
+        "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1",
+    )
+)
+SOON = {"archive_trigger_seconds": 1, "spark_options": QUICK}
+NOTHING_IN_PART = "stopped; nothing was written in part"
+
+
+class Running:
+    """A job as a process of its own."""
+
+    def __init__(self, module: str, environ: dict[str, str], log: Path, *arguments: str) -> None:
+        self._log = log
+        with log.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"spark_jobs.{module}", *arguments],
+                cwd=ROOT,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+            )
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def stop_when(self, condition: Callable[[], bool], what: str, number: int = signal.SIGTERM) -> int:
+        """Its exit code."""
+        try:
+            wait_until(lambda: condition() or self.process.poll() is not None, what, SECONDS)
+            assert self.process.poll() is None, self.said
+            self.process.send_signal(number)
+            return self.process.wait(SECONDS)
+        finally:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def embedded(tmp_path: Path) -> dict[str, str]:
+    made = environment(tmp_path, spark_options=QUICK)
+    archive_of(tmp_path / "data" / "archive", EVENTS)
+    return made
+
+
+@contextmanager
+def unchanged(directory: Path) -> Iterator[None]:
+    before = files_below(directory)
+    yield
+    assert {name: size for name, size in files_below(directory).items() if name != "log"} == before
+
+
+def is_clean(said: str) -> bool:
+    """Whether nothing but lines for people is said."""
+    return "Traceback" not in said and "Exception" not in said
+
+
+def test_a_filter_that_is_writing(embedded: dict[str, str], tmp_path: Path) -> None:
+    output, partial = tmp_path / "out", tmp_path / "out.partial"
+    given = ("--tenant", "shop", "--city", "Pune", "--format", "csv", "--output", str(output))
+    with unchanged(tmp_path):
+        job = Running("clickstream_by_city", embedded, tmp_path / "log", *given)
+        code = job.stop_when(partial.exists, "it writes")
+        assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
+
+
+def test_a_clustering(embedded: dict[str, str], tmp_path: Path) -> None:
+    """By Ctrl-C, for which Spark has a handler of its own."""
+    with unchanged(tmp_path):
+        job = Running(
+            "segments",
+            embedded,
+            tmp_path / "log",
+            "--tenant",
+            "shop",
+            "--most",
+            "20",
+            "--output",
+            str(tmp_path / "out"),
+        )
+        code = job.stop_when(lambda: "2 segments: silhouette" in job.said, "it clusters", signal.SIGINT)
+        assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
+    store = SqliteStore.open(tmp_path / "data" / "banner.db")
+    assert list(store.customer_segments("shop")) == []
+    store.close()
+
+
+def test_a_recount_that_publishes(embedded: dict[str, str], tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "data" / "banner.db")
+    assert store.deliver(Log().records(*EVENTS[:50])) == []
+    before = store.counts("shop", "home", 0, 2 * DAY)
+    job = Running("recount", embedded, tmp_path / "log", "--publish")
+    code = job.stop_when(lambda: "Spark starts" in job.said, "Spark starts")
+    assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
+    assert store.counts("shop", "home", 0, 2 * DAY) == before
+    store.close()
+
+
+@pytest.fixture
+def topic(kafka: Kafka) -> Topic:
+    made = Topic(kafka.bootstrap, partitions=1).create()
+    put(made, *EVENTS)
+    return made
+
+
+def put(topic: Topic, *events: BannerEvent, first: int = 1) -> None:
+    schema_id = ShippedSchemas().schema_id(topic.name, event_schema())
+    topic.put(*(frame(schema_id, encode(stamped(number, event))) for number, event in enumerate(events, first)))
+
+
+def test_archiving_is_ended_in_a_batch_or_between_two_and_goes_on_from_there(topic: Topic, tmp_path: Path) -> None:
+    made = environment(tmp_path, kafka_bootstrap=topic.bootstrap, kafka_topic=topic.name, **SOON)
+    archive = ArchiveDirectory(tmp_path / "data" / "archive")
+    staging = archive.path / "_staging"
+    job = Running("archive", made, tmp_path / "log", "--available-now")
+    code = job.stop_when(lambda: any(staging.glob("*/*")), "a batch is being written")
+    # It was to archive everything, and maybe has not; without --available-now nothing else is expected of it.
+    assert code == STOPPED and is_clean(job.said), job.said
+    put(topic, EVENTS[0], first=len(EVENTS) + 1)
+    job = Running("archive", made, tmp_path / "log")
+    code = job.stop_when(lambda: bool(re.search(r"^batch \d", job.said, re.MULTILINE)), "a batch is archived")
+    assert code == 0 and "archived up to" in job.said and is_clean(job.said), job.said
+    assert sorted(read(archive)["log_offset"]) == list(range(len(EVENTS) + 1))
+    assert not [path for path in files_below(tmp_path) if "_staging" in path]
+
+
+def test_live_rates(topic: Topic, tmp_path: Path) -> None:
+    made = environment(tmp_path, kafka_bootstrap=topic.bootstrap, kafka_topic=topic.name, **SOON)
+    output = tmp_path / "live"
+    given = ("--from-start", "--every", "1", "--to", "parquet", "--output", str(output))
+    job = Running("live_ctr", made, tmp_path / "log", *given)
+    code = job.stop_when(lambda: any((output / "_checkpoint" / "commits").glob("[0-9]*")), "a batch is done")
+    assert code == 0 and is_clean(job.said), job.said
