@@ -114,17 +114,19 @@ def _growing(value: int) -> bytes:
 @lru_cache(maxsize=65_536)
 def text(value: str) -> bytes:
     """A text field, encoded."""
+    return _new_text(value)
+
+
+def _new_text(value: str) -> bytes:
     encoded = value.encode("utf-8")
-    return _long(len(encoded)) + encoded
+    return _known_long(len(encoded)) + encoded
 
 
 def rest_field(platform: str, would_be_banner: str | None, eligible: str | None) -> bytes:
     """For `assemble`."""
-    return text(platform) + _optional_text(would_be_banner) + _optional_text(eligible)
-
-
-def _optional_text(value: str | None) -> bytes:
-    return _NULL if value is None else _PRESENT + text(value)
+    would_be = _NULL if would_be_banner is None else _PRESENT + text(would_be_banner)
+    # Not kept: pages leave out other banners each time.
+    return text(platform) + would_be + (_NULL if eligible is None else _PRESENT + _new_text(eligible))
 
 
 def encode(event: BannerEvent) -> bytes:

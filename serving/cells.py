@@ -44,18 +44,21 @@ class SlotKnowledge(Protocol):
 
 
 class Way(NamedTuple):
-    """How a banner is chosen, and how events and tokens write that."""
+    """How a banner is chosen, and how events, tokens and answers write that."""
 
     policy: Policy
     reason: Reason
     event_policy: bytes
     event_reason: bytes
     token_policy: int
+    answer: bytes
+    """Members of a JSON object."""
 
     @classmethod
     def of(cls, policy: Policy, reason: Reason) -> "Way":
         """Written once, for all choices."""
-        return cls(policy, reason, policy_field(policy), text(reason), policy_number(policy))
+        answer = f'"policy":"{policy}","reason":"{reason}"'.encode()
+        return cls(policy, reason, policy_field(policy), text(reason), policy_number(policy), answer)
 
 
 HOLDOUT = Way.of(Policy.HOLDOUT, Reason.HOLDOUT)

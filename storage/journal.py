@@ -118,7 +118,7 @@ class Journal:
         with self._lock:
             sequence = self._sequences.get(shard, 0) + 1
             data = _framed(shard, encode(sequence))
-            self._write(data, len(data), {shard: sequence})
+            self._write(data, len(data), {shard: sequence}, {shard: sequence - 1})
 
     def append_all(self, records: Sequence[tuple[int, Encode]]) -> None:
         """`append` for each (shard, encode), in one write: all of them are recorded, or none is."""
@@ -130,7 +130,8 @@ class Journal:
                 sequence = (sequences.get(shard) or self._sequences.get(shard, 0)) + 1
                 frames.append(_framed(shard, encode(sequence)))
                 sequences[shard] = sequence
-            self._write(b"".join(frames), len(frames[0]), sequences)
+            before = {shard: self._sequences.get(shard, 0) for shard in sequences}
+            self._write(b"".join(frames), len(frames[0]), sequences, before)
 
     def check(self) -> None:
         """Raise what an append would raise now: JournalFull or JournalUnwritable."""
@@ -160,15 +161,14 @@ class Journal:
 
     # Called with the lock held
 
-    def _write(self, data: bytes, first_bytes: int, sequences: Mapping[int, int]) -> None:
-        """Write frames, of which the first has so many bytes; `sequences`: the last one of each shard in them."""
+    def _write(self, data: bytes, first_bytes: int, sequences: Mapping[int, int], before: Mapping[int, int]) -> None:
+        """Write frames, of which the first has so many bytes. `sequences` are the last ones of the shards in them."""
         size = len(data)
         if size > self._room:
             self._least_room = max(self._least_room, size)
             raise self._full()
         if self._descriptor < 0 or self._written >= self._segment_bytes:
             self._next_segment()
-        before = {shard: self._sequences.get(shard, 0) for shard in sequences}
         # Taken before the write: a signal handler that raises in between costs a gap, not a sequence used twice.
         self._sequences.update(sequences)
         written = 0

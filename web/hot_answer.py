@@ -13,18 +13,16 @@ from web.errors import ApiError
 def render(decision: Decision, base: bytes) -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
-    cell, banner, (policy, reason, *_), propensity, _ = choice
+    cell, banner, way, propensity, _ = choice
     head, tail = cell.knowledge.rendered.get(banner.id) or _known_parts(cell.knowledge, banner)
     return (
-        b'%b%b%b,"city":"%b","policy":"%b","reason":"%b","propensity":%a,'
-        b'"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}'
+        b'%b%b%b,"city":"%b",%b,"propensity":%a,"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}'
     ) % (
         head,
         base if head else b"",
         tail,
         cell.written.city,
-        policy.encode(),
-        reason.encode(),
+        way.answer,
         propensity,
         base,
         token,

@@ -53,6 +53,21 @@ def test_no_page_shuts_anybody_out_complains_or_talks_to_strangers(
     assert visitor.hosts() == {shop.url.removeprefix("http://")}
 
 
+@pytest.mark.parametrize("how", [{}, PHONE], ids=["light", "phone in the dark"])
+def test_nor_do_the_pages_of_an_operator(shop: Shop, visit: OpenVisit, how: dict[str, object]) -> None:
+    second = f"second-{len(how)}"
+    shop.call("POST", "/admin/tenants", "operator", json={"id": second, "name": "Another shop"})
+    visitor = sign_in(visit(**how), shop, "operator")
+    visitor.page.get_by_role("heading", name="Tenants").wait_for()
+    assert visitor.page.get_by_role("region", name="Tenants").get_by_role("rowheader").count() >= 2
+    check(visitor, "tenants")
+    for path in (f"?tenant={second}", "?tenant=demo", "keys?tenant=demo"):
+        visitor.open(f"{shop.url}/dashboard/{path}")
+        check(visitor, path)
+    assert visitor.complaints == []
+    assert visitor.hosts() == {shop.url.removeprefix("http://")}
+
+
 def check(visitor: Visit, path: str) -> None:
     assert grave(visitor) == [], path
     assert not visitor.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"), path
