@@ -35,7 +35,7 @@ COMMANDS = {
     "serve": "run the drain and the web server, and restart whichever ends (the default)",
     "web": "run the web server alone",
     "drain": "run the drain alone, beside `app:application` under another WSGI server",
-    "check": "print every setting and where it came from, and try the store",
+    "check": "print every setting and where it came from, and try the store and Kafka",
 }
 CANNOT_RUN = 1
 SETTINGS_ARE_WRONG = 2
@@ -198,17 +198,14 @@ def _drain(settings: Settings) -> int:
 
 def _check(settings: Settings) -> int:
     from processes import check
-    from storage import opening
-    from storage.base import MissingPackage, SchemaVersionError
 
     for line in check.report(settings):
         print(line)
-    try:
-        problem = opening.problem(settings)
-    except (SchemaVersionError, MissingPackage) as error:
-        problem = f"{opening.name(settings)} cannot be used: {error}"
-    print(problem or f"{opening.name(settings)} can be reached")
-    return CANNOT_RUN if problem else 0
+    problems = []
+    for name, problem in check.servers(settings):
+        problems += [problem] if problem else []
+        print(problem or f"{name} can be reached", flush=True)
+    return CANNOT_RUN if problems else 0
 
 
 _RUN = {"serve": _serve, "web": _web, "drain": _drain, "check": _check}

@@ -17,7 +17,7 @@ class Spark:
         "", "Directory of the connectors' jars; empty: where `make spark-jars` puts them.", "a path, or empty"
     )
     driver_memory: str = setting(
-        "768m", "Heap of the driver.", "a size such as 1g", lambda value: re.fullmatch(r"\d+[mg]", value)
+        "640m", "Heap of the driver.", "a size such as 1g", lambda value: re.fullmatch(r"\d+[mg]", value)
     )
     options: str = setting(
         "",

@@ -133,7 +133,7 @@ def measure_recount(spark: "SparkSession", archive: ArchiveDirectory) -> Result:
     from spark_jobs.folding import CELL, accepted, by_cell, count, without_repetitions
 
     def ours() -> None:
-        by_cell(count(without_repetitions(accepted(read_archive(spark, archive))))).collect()
+        by_cell(count(accepted(without_repetitions(read_archive(spark, archive))))).collect()
 
     def plain() -> None:
         read_archive(spark, archive).groupBy(*CELL, "kind").count().collect()

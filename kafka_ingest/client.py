@@ -23,7 +23,7 @@ class KafkaOptions:
 
     def arguments(self) -> dict[str, Any]:
         """For the constructors of kafka-python."""
-        return {
+        return self._kind_of_client() | {
             "bootstrap_servers": [one.strip() for one in self.bootstrap.split(",")],
             "security_protocol": self.security_protocol,
             "sasl_mechanism": self.sasl_mechanism or None,
@@ -37,3 +37,10 @@ class KafkaOptions:
             # The default of 30 s would leave us away long after the broker is back.
             "reconnect_backoff_max_ms": 1000,
         }
+
+    def _kind_of_client(self) -> dict[str, Any]:
+        if not self.security_protocol.endswith("SSL"):
+            return {}
+        from kafka_ingest.tls_client import TlsClient
+
+        return {"kafka_client": TlsClient}

@@ -21,6 +21,7 @@ from kafka_ingest.consumer_metrics import ConsumerMetrics, serve
 from kafka_ingest.counting_consumer import CountingConsumer
 from kafka_ingest.epoch_topic import CannotCount, check_topic
 from kafka_ingest.opening import cassandra_session, dead_letter_topic, options, schemas
+from kafka_ingest.reaching import unavailable
 from kafka_ingest.wire import Decoder
 from settings import Settings
 from storage.base import StoreUnavailable
@@ -131,7 +132,7 @@ def open_consumer(kafka: KafkaOptions, group: str, instance: str, session_timeou
             metrics_enabled=False,
         )
     except (KafkaError, OSError) as error:
-        raise StoreUnavailable(f"Kafka at {kafka.bootstrap}: {error}") from error
+        raise unavailable(kafka, error) from error
 
 
 def leave(kafka: KafkaOptions, group: str, instance: str) -> None:

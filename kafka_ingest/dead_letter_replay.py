@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.dead_letter_topic import DeadLetter
 from kafka_ingest.producing import Message, TopicWriter
+from kafka_ingest.reaching import unavailable
 from storage.base import StoreUnavailable
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def waiting(kafka: KafkaOptions, topic: str) -> Iterator[Waiting]:
             for batch in _batches(consumer, topic):
                 yield from _letters(batch)
     except KafkaError as error:
-        raise StoreUnavailable(f"Kafka at {kafka.bootstrap}: {error}") from error
+        raise unavailable(kafka, error) from error
 
 
 def replay(kafka: KafkaOptions, topic: str) -> int:
@@ -53,7 +54,7 @@ def replay(kafka: KafkaOptions, topic: str) -> int:
                 consumer.commit(_positions(batch))
         return count
     except KafkaError as error:
-        raise StoreUnavailable(f"Kafka at {kafka.bootstrap}: {error}") from error
+        raise unavailable(kafka, error) from error
     finally:
         for writer in writers.values():
             writer.close()

@@ -10,8 +10,8 @@ from kafka.errors import KafkaError, for_code
 from bandit.model import Epoch
 from kafka_ingest.client import KafkaOptions
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
+from kafka_ingest.reaching import unavailable
 from kafka_ingest.topic_making import configuration
-from storage.base import StoreUnavailable
 from storage.retention import LONGEST_WINDOW_DAYS
 
 Offset = TypeVar("Offset", int, int | None)
@@ -57,7 +57,7 @@ def read_topic(options: KafkaOptions, topic: str) -> TopicState:
         finally:
             admin.close()
     except (KafkaError, OSError) as error:
-        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+        raise unavailable(options, error) from error
     days = retention_ms / DAY_MS if retention_ms >= 0 else float("inf")
     return TopicState(str(found["topic_id"]), len(found["partitions"]), days)
 
@@ -97,7 +97,7 @@ def _ask(
         finally:
             consumer.close()
     except (KafkaError, OSError) as error:
-        raise StoreUnavailable(f"Kafka at {options.bootstrap}: {error}") from error
+        raise unavailable(options, error) from error
 
 
 def check_topic(options: KafkaOptions, epoch: Epoch) -> None:

@@ -31,7 +31,7 @@ class Forwarder(EventSink):
     def deliver(self, records: Sequence[Record]) -> list[Refusal]:
         if not self._header:
             self._header = header(self._schemas.schema_id(subject(self._writer.topic), event_schema()))
-        now_us, partitions = self._now_us(), self._partition_count(max((record.shard for record in records), default=0))
+        now_us, partitions = self._now_us(), self._partitions_for(max((record.shard for record in records), default=0))
         refusals, sent = [], []
         for record in records:
             reason = self._why_not(record, now_us, partitions)
@@ -41,6 +41,10 @@ class Forwarder(EventSink):
                 sent.append(record)
         rejected = self._writer.write([Message(record.shard, self._header + record.payload) for record in sent])
         return refusals + [Refusal(sent[one.position], one.reason) for one in rejected]
+
+    def partition_count(self) -> int:
+        """Of the topic. Raises StoreUnavailable."""
+        return len(self._writer.partitions())
 
     def close(self) -> None:
         """Give the connection up."""
@@ -52,10 +56,10 @@ class Forwarder(EventSink):
             return f"its shard {record.shard} is none of the {partitions} partitions of {self._writer.topic}"
         return TOO_LATE if is_too_late(record, now_us) else ""
 
-    def _partition_count(self, shard: int) -> int:
-        """Of the topic; asked again where this shard would lie beyond it, since partitions may have been added."""
-        count = len(self._writer.partitions())
+    def _partitions_for(self, shard: int) -> int:
+        """How many there are; asked again where this shard would lie beyond them, since some may have been added."""
+        count = self.partition_count()
         if shard < count:
             return count
         self._writer.close()
-        return len(self._writer.partitions())
+        return self.partition_count()

@@ -64,6 +64,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
     from kafka.errors import KafkaError
 
     from kafka_ingest.intake_consumer import IntakeConsumer, open_consumer
+    from kafka_ingest.reaching import unavailable
 
     settings.paths.make()
     store, journal = store_for(settings), open_journal(settings)
@@ -74,7 +75,7 @@ def run(settings: Settings, stop: threading.Event) -> None:
                 with closing(open_consumer(kafka, settings.kafka.intake_topic)) as consumer:
                     IntakeConsumer(consumer, intake, letters).run(stop)
             except KafkaError as error:
-                _log.warning("waiting: Kafka at %s: %s", kafka.bootstrap, error)
+                _log.warning("waiting: %s", unavailable(kafka, error))
                 stop.wait(RETRY_SECONDS)
     finally:
         letters.close()

@@ -7,11 +7,13 @@ from kafka_ingest.client import KafkaOptions
 from kafka_ingest.exchange import Endpoint
 from kafka_ingest.registry import Schemas, open_schemas
 from settings import Settings
-from storage.base import EventSink, MissingPackage
+from storage.base import MissingPackage, StoreUnavailable
 from storage.opening import cassandra_options
 
 if TYPE_CHECKING:
     from kafka_ingest.dead_letter_topic import DeadLetterTopic
+    from kafka_ingest.forwarder import Forwarder
+    from kafka_ingest.rest_forwarder import RestForwarder
     from storage.cassandra_session import CassandraSession
 
 INSTALL = "kafka-python is missing; run: .venv/bin/python -m pip install -r requirements.txt"
@@ -41,12 +43,21 @@ def schemas(settings: Settings) -> Schemas:
     return open_schemas(settings.kafka.registry_url, settings.kafka.registry_username, settings.kafka.registry_password)
 
 
-def sink(settings: Settings) -> EventSink:
+def sink(settings: Settings) -> "Forwarder | RestForwarder":
     """Where the drain delivers. Raises MissingPackage."""
     return _rest_forwarder(settings) if settings.kafka.transport == "rest" else _forwarder(settings)
 
 
-def _forwarder(settings: Settings) -> EventSink:
+def problem(settings: Settings) -> str | None:
+    """Why the drain cannot deliver now, if it cannot; nothing is written. Raises MissingPackage."""
+    try:
+        sink(settings).partition_count()
+    except StoreUnavailable as error:
+        return str(error)
+    return None
+
+
+def _forwarder(settings: Settings) -> "Forwarder":
     given = options(settings)
     from kafka_ingest.forwarder import Forwarder
 
@@ -54,7 +65,7 @@ def _forwarder(settings: Settings) -> EventSink:
     return Forwarder(given, settings.kafka.topic, schemas(settings), window_records=window_records, now_us=_now_us)
 
 
-def _rest_forwarder(settings: Settings) -> EventSink:
+def _rest_forwarder(settings: Settings) -> "RestForwarder":
     from kafka_ingest.rest_forwarder import RestForwarder
 
     given = settings.kafka

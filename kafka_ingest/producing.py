@@ -11,6 +11,7 @@ from kafka.errors import InvalidRecordError, KafkaError, MessageSizeTooLargeErro
 from kafka.producer.future import FutureRecordMetadata
 
 from kafka_ingest.client import CONNECT_SECONDS, KafkaOptions
+from kafka_ingest.reaching import unavailable
 from storage.base import StoreUnavailable
 
 REQUEST_SECONDS = 5
@@ -108,7 +109,7 @@ class TopicWriter:
     def _unavailable(self, error: Exception) -> StoreUnavailable:
         self.close()
         gc.collect()  # kafka-python leaves it to the collector to close the sockets of connections that failed
-        return StoreUnavailable(f"Kafka at {self._options.bootstrap}, topic {self.topic}: {error}")
+        return unavailable(self._options, error, f", topic {self.topic}")
 
     def _write_windowed(self, producer: KafkaProducer, messages: Sequence[Message]) -> list[int]:
         """The positions of those that failed for good, alone or because of a neighbour. KafkaError for the others."""

@@ -44,7 +44,7 @@ class RestForwarder(EventSink):
         self._value_schema: dict[str, Any] = {}
 
     def deliver(self, records: Sequence[Record]) -> list[Refusal]:
-        partitions = self._partition_count()
+        partitions = self.partition_count()
         refusals: list[Refusal] = []
         sendable: list[Sendable] = []
         for record in records:
@@ -55,6 +55,14 @@ class RestForwarder(EventSink):
         for start in range(0, len(sendable), self._window_records):
             refusals += self._send(sendable[start : start + self._window_records])
         return refusals
+
+    def partition_count(self) -> int:
+        """Of the topic. Raises StoreUnavailable, also where there is none."""
+        headers = {"Accept": _HEADERS["Accept"]}
+        answer = exchange(self._proxy, "GET", f"/topics/{self._topic}/partitions", headers=headers)
+        if answer.status != 200 or not isinstance(answer.content, list):
+            raise self._trouble(f"it shows no partitions ({answer.reason()}); the topic has to be made first")
+        return len(answer.content)
 
     def _value(self, record: Record, partitions: int) -> Any:
         """Raises UndecodableEvent, with the reason, for what must not go into the topic."""
@@ -108,16 +116,8 @@ class RestForwarder(EventSink):
 
     def _refused(self, record: Record, reason: str) -> list[Refusal]:
         """Some proxies answer so where in truth the topic is missing, and then no record is to blame."""
-        self._partition_count()
+        self.partition_count()
         return [Refusal(record, f"the Kafka REST proxy does not take it: {reason}")]
-
-    def _partition_count(self) -> int:
-        """Raises StoreUnavailable where there is no such topic."""
-        headers = {"Accept": _HEADERS["Accept"]}
-        answer = exchange(self._proxy, "GET", f"/topics/{self._topic}/partitions", headers=headers)
-        if answer.status != 200 or not isinstance(answer.content, list):
-            raise self._trouble(f"it shows no partitions ({answer.reason()}); the topic has to be made first")
-        return len(answer.content)
 
     def _trouble(self, problem: str) -> StoreUnavailable:
         return StoreUnavailable(f"Kafka REST proxy {self._proxy.url}, topic {self._topic}: {problem}")

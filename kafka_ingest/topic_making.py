@@ -6,7 +6,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from kafka_ingest.client import KafkaOptions
-from storage.base import StoreUnavailable
+from kafka_ingest.reaching import unavailable
 
 REQUIRED = {
     "cleanup.policy": "delete",
@@ -36,7 +36,7 @@ def make_topics(
         finally:
             admin.close()
     except KafkaError as error:
-        raise StoreUnavailable(f"Kafka at {kafka.bootstrap}: {error}") from error
+        raise unavailable(kafka, error) from error
 
 
 def _make(admin: KafkaAdminClient, topic: str, partitions: int, replication: int, special: Configs) -> bool:

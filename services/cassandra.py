@@ -46,10 +46,30 @@ class Cassandra(Cluster):
         ]
 
     def is_ready(self, number: int) -> bool:
-        """Whether it answers OPTIONS; it listens for clients only when it has joined the others."""
+        """Whether it answers OPTIONS, and knows all others."""
         with socket.create_connection((self.hosts[number], self.port), ANSWER_SECONDS) as connection:
             connection.sendall(OPTIONS_REQUEST)
-            return receive(connection, HEADER_BYTES)[4] == SUPPORTED_OPCODE
+            if receive(connection, HEADER_BYTES)[4] != SUPPORTED_OPCODE:
+                return False
+        return len(self.hosts) == 1 or self._known_peers(number) == len(self.hosts) - 1
+
+    def _known_peers(self, number: int) -> int:
+        """How many others it has heard of. Until it has of all, a new keyspace may be known to some nodes only: the
+        nodes start without waiting for each other's gossip, and a driver asks those for agreement that it hears of."""
+        from cassandra import DriverException
+        from cassandra.cluster import Cluster as Driver
+        from cassandra.cluster import NoHostAvailable
+        from cassandra.policies import WhiteListRoundRobinPolicy
+
+        host = self.hosts[number]
+        driver = Driver([host], self.port, protocol_version=4, load_balancing_policy=WhiteListRoundRobinPolicy([host]))
+        try:
+            ((peers,),) = driver.connect().execute("SELECT count(schema_version) FROM system.peers_v2")
+            return int(peers)
+        except (DriverException, NoHostAvailable):
+            return 0
+        finally:
+            driver.shutdown()
 
     def _configuration(self, number: int, directory: Path) -> dict[str, object]:
         host = self.hosts[number]

@@ -4,7 +4,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, compress
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -104,6 +104,8 @@ class Cell:
     knowledge: SlotKnowledge
     visit: Visit
     banners: tuple[Banner, ...]
+    ids: tuple[str, ...]
+    """Of the banners."""
     probabilities: list[float]
     cumulative: list[float]
     way: Way
@@ -140,7 +142,7 @@ class Cell:
         if not self.banners:
             return Choice(self, shown, SHADOW, 1.0, self.written.event_rest)
         index = draw(self.cumulative, random_number)
-        eligible = eligible_among(self.banners, self.probabilities) if self.is_open else None
+        eligible = eligible_among(self.ids, self.probabilities) if self.is_open else None
         rest = rest_field(self.visit.platform, self.banners[index].id, eligible)
         return Choice(self, shown, SHADOW, self.probabilities[index], rest)
 
@@ -151,8 +153,7 @@ class Cell:
         """
         if self.banners and self.knowledge.banner_ids.isdisjoint(taken):
             return self.draw(random_number)
-        pairs = zip(self.banners, self.probabilities, strict=True)
-        chances = [0.0 if banner.id in taken else chance for banner, chance in pairs]
+        chances = self._chances_without(taken)
         ends = list(accumulate(chances))
         if not ends or not ends[-1]:
             return None
@@ -166,13 +167,19 @@ class Cell:
         left = [banner for banner in self.banners if banner.id not in taken]
         if not left:
             return None
-        pairs = zip(self.banners, self.probabilities, strict=True)
-        rest = self._rest([0.0 if banner.id in taken else chance for banner, chance in pairs])
+        rest = self._rest(self._chances_without(taken))
         return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left), rest)
+
+    def _chances_without(self, taken: Collection[str]) -> list[float]:
+        chances = self.probabilities.copy()
+        for banner in taken:
+            if banner in self.ids:
+                chances[self.ids.index(banner)] = 0.0
+        return chances
 
     def _rest(self, chances: list[float]) -> bytes:
         """What events say at their end where these were the chances."""
-        return rest_field(self.visit.platform, None, eligible_among(self.banners, chances) if self.is_open else None)
+        return rest_field(self.visit.platform, None, eligible_among(self.ids, chances) if self.is_open else None)
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -207,14 +214,16 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sample
     chances = _chances(slot, banners, reason, evidence, visit.city, sampler)
     change = next_change(knowledge.banners, now)
     is_open = reason is Reason.LEARNED
+    ids = tuple([banner.id for banner in banners])
     return Cell(
         knowledge,
         visit,
         banners,
+        ids,
         chances,
         cumulative(chances) if chances else [],
         WAYS[reason],
-        Written.of(knowledge.tenant.id, slot.id, visit, eligible_among(banners, chances) if is_open else None),
+        Written.of(knowledge.tenant.id, slot.id, visit, eligible_among(ids, chances) if is_open else None),
         is_open,
         FOR_EVER_US if change is None else (change - _EPOCH) // timedelta(microseconds=1),
         *evidence_of(evidence, visit.city),
@@ -236,9 +245,9 @@ def contenders(
     return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
 
 
-def eligible_among(banners: tuple[Banner, ...], chances: list[float]) -> str:
+def eligible_among(ids: tuple[str, ...], chances: list[float]) -> str:
     """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
-    return " ".join([banner.id for banner, chance in zip(banners, chances, strict=True) if chance > 0])
+    return " ".join(compress(ids, chances))
 
 
 def _chances(

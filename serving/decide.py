@@ -16,7 +16,7 @@ from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
 from serving.verdict import Judge, Visitor
-from storage.journal import Journal, JournalRefused
+from storage.journal import Encode, Journal, JournalRefused
 
 _ACCEPTED = Verdict.ACCEPTED
 _ACCEPTED_FIELD = verdict_field(_ACCEPTED)
@@ -68,6 +68,22 @@ class Decision(NamedTuple):
     """ISO 8601 in the tenant's zone."""
 
 
+class Impression(NamedTuple):
+    """A choice that was judged and written down, and is not journaled yet."""
+
+    choice: Choice
+    id: bytes
+    day: int
+    served_at: str
+    """ISO 8601 in the tenant's zone."""
+    shard: int
+    customer: bytes | None
+    referrer: str | None
+    is_accepted: bool
+    body: bytes
+    """The event without its stamp."""
+
+
 class Decider:
     """The decisions of one process."""
 
@@ -115,14 +131,15 @@ class Decider:
             choice = self._choose(cell, view.slot.holdout_share, digest)
         else:
             choice = cell.show_in_shadow(shown, self._random())
-        return self._recorded(question, choice, digest, visitor, now_us)
+        impression = self._written(question, choice, digest, visitor, now_us)
+        return self._signed(impression, recorded=self._record(impression))
 
     def decide_page(
         self, questions: Sequence[Question], customer_id: str | None, visitor: Visitor
     ) -> list[Decision | None]:
         """Choose and record for several places of one page of one tenant, no banner twice; one answer each, in order.
 
-        None where nothing may be shown that is not on the page already.
+        None where nothing may be shown that is not on the page already. All of the others are recorded, or none is.
         """
         if not questions:
             return []
@@ -131,29 +148,31 @@ class Decider:
         unit = self._random() if digest is None else holdout_unit(digest)
         cells = [self._snapshot.cell(question.view, question.visit, now_us) for question in questions]
         choices = choose_apart(cells, [question.shown for question in questions], unit, self._random)
-        return [
-            None if choice is None else self._recorded(question, choice, digest, visitor, now_us)
+        impressions = [
+            None if choice is None else self._written(question, choice, digest, visitor, now_us)
             for question, choice in zip(questions, choices, strict=True)
+        ]
+        recorded = self._record_all([impression for impression in impressions if impression is not None])
+        return [
+            None if impression is None else self._signed(impression, recorded=recorded) for impression in impressions
         ]
 
     def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
         return None if customer_id is None else customer_digest(self._keyring.customer_key, tenant, customer_id)
 
-    def _recorded(
+    def _written(
         self, question: Question, choice: Choice, digest: bytes | None, visitor: Visitor, now_us: int
-    ) -> Decision:
-        """The choice, judged, journaled and signed."""
+    ) -> Impression:
         view, visit, referrer, unrecognised, _ = question
         cell, banner, way, propensity, event_rest = choice
         tenant, customer = view.tenant.id, None if digest is None else digest[:CUSTOMER_BYTES]
-        event_place, _, token_place, _ = cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
         impression = impression_id(now_us, self._random_bits(64))
         day, served_at = view.clock.read(now_us)
         body = assemble(
             SERVED_KIND,
             impression,
-            event_place + text(banner.id),
+            cell.written.event_place + text(banner.id),
             way.event_policy,
             day,
             now_us,
@@ -168,9 +187,13 @@ class Decider:
         )
         partitions = self._snapshot.partitions
         shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
-        recorded = self._record(shard, body)
-        where, counted = token_place + name(banner.id), recorded and is_accepted
-        token = self._sign(impression, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
+        return Impression(choice, impression, day, served_at, shard, customer, referrer, is_accepted, body)
+
+    def _signed(self, impression: Impression, *, recorded: bool) -> Decision:
+        choice, identifier, day, served_at, shard, customer, referrer, is_accepted, _ = impression
+        cell, banner, way, propensity, _ = choice
+        where, counted = cell.written.token_place + name(banner.id), recorded and is_accepted
+        token = self._sign(identifier, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
         return Decision(choice, token, recorded, served_at)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
@@ -181,13 +204,25 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, shard: int, body: bytes) -> bool:
-        stamp = stamper(shard, self._journal.id)
+    def _record(self, impression: Impression) -> bool:
+        body, stamp = impression.body, stamper(impression.shard, self._journal.id)
         try:
-            self._journal.append(shard, lambda sequence: body + stamp(sequence))
+            self._journal.append(impression.shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True
+
+    def _record_all(self, impressions: Sequence[Impression]) -> bool:
+        journal = self._journal
+        try:
+            journal.append_all([(one.shard, _stamped(one.body, stamper(one.shard, journal.id))) for one in impressions])
+        except JournalRefused:
+            return False
+        return True
+
+
+def _stamped(body: bytes, stamp: Encode) -> Encode:
+    return lambda sequence: body + stamp(sequence)
 
 
 def _shown_in_shadow(view: SlotView, named: str | None) -> Banner | None:

@@ -81,7 +81,7 @@ def by_banner(events: "DataFrame") -> "DataFrame":
 
     from spark_jobs.folding import NUMBERS, accepted, count, without_repetitions
 
-    counts = count(without_repetitions(accepted(events)))
+    counts = count(accepted(without_repetitions(events)))
     sums = counts.groupBy("slot", "banner").agg(*[f.sum(name).alias(name) for name in NUMBERS])
     return sums.withColumn("ctr", f.try_divide("clicks", "served")).orderBy("slot", "banner")
 

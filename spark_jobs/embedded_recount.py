@@ -77,7 +77,7 @@ def fold(
     if not archive.files():
         return {}, {}
     events = read_archive(spark, archive).where(f.col("log_offset") <= counted.last_event)
-    counts = count(without_repetitions(exclude(accepted(events), exclusions))).persist()
+    counts = count(exclude(accepted(without_repetitions(events)), exclusions)).persist()
     names = spark.createDataFrame(list(counted.names), "tenant string, referrer string")
     named = names.crossJoin(counts.select("shard").distinct())
     cells = {CellKey(*key): numbers for key, numbers in _rows(by_cell(counts), CELL)}

@@ -58,7 +58,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
         _check_tenant(store, given.tenant)
         check(archive, wanted)
         events = read_archive(open_session(connectors=False), archive, wanted).where("customer IS NOT NULL")
-        counts = count(without_repetitions(accepted(events)), BY).persist()
+        counts = count(accepted(without_repetitions(events)), BY).persist()
         segments = cluster(counts, given.most, given.seed).persist()
         print(job.table(summary(segments), HEADING))
         if given.output:

@@ -52,7 +52,7 @@ class SparkOptions:
 
     master: str = "local[2]"
     jars: str = ""
-    driver_memory: str = "768m"
+    driver_memory: str = "640m"
     options: Mapping[str, str] = field(default_factory=dict)
     """Given last, so they go before ours."""
 

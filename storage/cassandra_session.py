@@ -55,6 +55,8 @@ DRIVER_ERRORS = (DriverException, ConnectionException, NoHostAvailable, OSError)
 PROTOCOL_VERSION = 4
 """Pinned, since trying versions out takes a connection each; spoken by everything from Cassandra 3 to 5."""
 CONNECT_SECONDS = 3.0
+AGREEMENT_SECONDS = 30.0
+"""Nodes hear of a new table from each other; on a busy machine that takes its time."""
 RECONNECT_SECONDS = 1.0
 """How long a failed connection is not tried again, and the driver's pause for hosts that are down."""
 HEARTBEAT_SECONDS = 10
@@ -169,12 +171,16 @@ class CassandraSession:
             raise OutcomeUnknown(f"Cassandra: {error}") from error
 
     def define(self, statement: str) -> None:
-        """Execute one statement of the schema, which is not prepared. Raises StoreUnavailable."""
+        """Execute one statement of the schema, which is not prepared, and wait until all nodes know of it. Raises
+        StoreUnavailable."""
         session = self._connected()
         try:
-            session.execute(statement, execution_profile=CONFIGURING, timeout=60.0)
+            future = session.execute_async(statement, execution_profile=CONFIGURING, timeout=60.0)
+            future.result()
         except DRIVER_ERRORS as error:
             raise _unavailable(error) from error
+        if not future.is_schema_agreed:
+            raise StoreUnavailable("Cassandra: its nodes do not agree on the tables yet; run the command again")
 
     def close(self) -> None:
         """Disconnect; it is not used again."""
@@ -282,6 +288,7 @@ def _cluster(options: CassandraOptions) -> Cluster:
             compression=False,
             connect_timeout=CONNECT_SECONDS,
             control_connection_timeout=CONNECT_SECONDS,
+            max_schema_agreement_wait=AGREEMENT_SECONDS,
             idle_heartbeat_interval=HEARTBEAT_SECONDS,
             idle_heartbeat_timeout=HEARTBEAT_SECONDS,
             # Without None it gives up a host for good after 64 attempts.

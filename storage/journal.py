@@ -9,7 +9,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -30,12 +30,13 @@ _LOOK_SECONDS = 0.1
 """How old the measured size of the directory may be."""
 
 _ROOM_BYTES = 1024
-"""Less room than this counts as full; an event is shorter."""
+"""Less room than this counts as full, or less than what found none; an event is shorter, several need not be."""
 
 _PROBE = bytes(4096)
 
-
 Target = TypeVar("Target")
+Encode = Callable[[int], bytes]
+"""From a sequence to the record with it."""
 
 
 class JournalRefused(Exception):
@@ -53,8 +54,9 @@ class JournalUnwritable(JournalRefused):
 class Journal:
     """One process's journal. Threads may share it; a forked child opens its own.
 
-    Sequences count from 1 per shard without gaps: a refused record uses none up. The one exception is a record that was
-    written but could not be synced under sync = always: the drain may have read it, so its sequence is not used again.
+    Sequences count from 1 per shard without gaps: a refused record uses none up. The one exception is what was refused
+    after the drain may have read it, so that its sequence is not used again: what was written but could not be synced
+    under sync = always, and several records of which a full disk took the first ones.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Journal:
         self._number = 0
         self._written = 0
         self._room = max_bytes
+        self._least_room = _ROOM_BYTES
         self._failure: str | None = None
         self._dirty = False
         self._unsynced_name = False
@@ -107,44 +110,34 @@ class Journal:
         journal._start()
         return journal
 
-    def append(self, shard: int, encode: Callable[[int], bytes]) -> None:
+    def append(self, shard: int, encode: Encode) -> None:
         """Record `encode(sequence)`, at most 1 MiB; when this returns, it survives the death of the process.
 
         With sync = always it survives a power cut too. Raises JournalFull or JournalUnwritable.
         """
         with self._lock:
             sequence = self._sequences.get(shard, 0) + 1
-            payload = encode(sequence)
-            if len(payload) > MAX_RECORD_BYTES:
-                raise ValueError(f"a record has at most {MAX_RECORD_BYTES} bytes, not {len(payload)}")
-            data = frame(shard, payload)
-            size = len(data)
-            if size > self._room:
-                raise self._full()
-            if self._descriptor < 0 or self._written >= self._segment_bytes:
-                self._next_segment()
-            # Taken before the write: a signal handler that raises in between costs a gap, not a sequence used twice.
-            self._sequences[shard] = sequence
-            try:
-                written = os.write(self._descriptor, data)
-                if written != size:
-                    raise OSError(f"only {written} of {size} bytes were written")
-            except OSError as error:
-                self._sequences[shard] = sequence - 1
-                raise self._write_failed(error) from error
-            self._written += size
-            self._room -= size
-            if self._always:
-                self._sync_record(size)
-            else:
-                self._dirty = True
+            data = _framed(shard, encode(sequence))
+            self._write(data, len(data), {shard: sequence})
+
+    def append_all(self, records: Sequence[tuple[int, Encode]]) -> None:
+        """`append` for each (shard, encode), in one write: all of them are recorded, or none is."""
+        if not records:
+            return
+        with self._lock:
+            frames, sequences = [], dict[int, int]()
+            for shard, encode in records:
+                sequence = (sequences.get(shard) or self._sequences.get(shard, 0)) + 1
+                frames.append(_framed(shard, encode(sequence)))
+                sequences[shard] = sequence
+            self._write(b"".join(frames), len(frames[0]), sequences)
 
     def check(self) -> None:
         """Raise what an append would raise now: JournalFull or JournalUnwritable."""
         failure = self._failure
         if failure is not None:
             raise JournalUnwritable(failure)
-        if self._room < _ROOM_BYTES:
+        if self._room < self._least_room:
             raise self._full()
 
     def close(self) -> None:
@@ -161,11 +154,39 @@ class Journal:
     def _start(self) -> None:
         self._measure()
         with self._lock, suppress(JournalUnwritable):  # `check` says so
-            if self._room >= _ROOM_BYTES:
+            if self._room >= self._least_room:
                 self._next_segment()
         self._keeper.start()
 
     # Called with the lock held
+
+    def _write(self, data: bytes, first_bytes: int, sequences: Mapping[int, int]) -> None:
+        """Write frames, of which the first has so many bytes; `sequences`: the last one of each shard in them."""
+        size = len(data)
+        if size > self._room:
+            self._least_room = max(self._least_room, size)
+            raise self._full()
+        if self._descriptor < 0 or self._written >= self._segment_bytes:
+            self._next_segment()
+        before = {shard: self._sequences.get(shard, 0) for shard in sequences}
+        # Taken before the write: a signal handler that raises in between costs a gap, not a sequence used twice.
+        self._sequences.update(sequences)
+        written = 0
+        try:
+            written = os.write(self._descriptor, data)
+            if written != size:
+                raise OSError(f"only {written} of {size} bytes were written")
+        except OSError as error:
+            may_be_read = written >= first_bytes
+            if not may_be_read:
+                self._sequences.update(before)
+            raise self._write_failed(error, may_be_read=may_be_read) from error
+        self._written += size
+        self._room -= size
+        if self._always:
+            self._sync_written(size)
+        else:
+            self._dirty = True
 
     def _next_segment(self) -> None:
         """Leave the segment and open the next. It gets its name when it is locked, since a segment without a lock is a
@@ -192,14 +213,14 @@ class Journal:
             self._retired.append(self._descriptor)
             self._descriptor = -1
 
-    def _write_failed(self, error: OSError) -> JournalUnwritable:
+    def _write_failed(self, error: OSError, *, may_be_read: bool) -> JournalUnwritable:
         """Take back what a failed write has left. The next append tries another segment, unless this one is fresh."""
-        if not self._cut_back() or self._written:
+        if not self._cut_back() or self._written or may_be_read:
             self._retire()
         return self._unwritable(error)
 
-    def _sync_record(self, size: int) -> None:
-        """Force the record just written to disk, or cut it off again.
+    def _sync_written(self, size: int) -> None:
+        """Force what was just written to disk, or cut it off again.
 
         The drain may have read it already. So the segment is left, lest another frame begin in the middle of what the
         drain takes for read.
@@ -286,7 +307,7 @@ class Journal:
         if is_gone and self._descriptor >= 0:
             _log.error("%s: the journal's segment was removed; it goes on in another", self._directory)
             self._retire()
-        elif self._written and self._room < _ROOM_BYTES:
+        elif self._written and self._room < self._least_room:
             self._retire()
 
     def _probe(self) -> None:
@@ -298,3 +319,9 @@ class Journal:
             finally:
                 path.unlink(missing_ok=True)
             self._failure = None
+
+
+def _framed(shard: int, payload: bytes) -> bytes:
+    if len(payload) > MAX_RECORD_BYTES:
+        raise ValueError(f"a record has at most {MAX_RECORD_BYTES} bytes, not {len(payload)}")
+    return frame(shard, payload)

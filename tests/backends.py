@@ -8,7 +8,7 @@ from storage.base import EventSink, Store
 from storage.cassandra import CassandraStore
 from storage.cassandra_session import CassandraOptions, CassandraSession
 from storage.sqlite import SqliteStore
-from tests.services_fixtures import empty
+from tests.services_fixtures import BY_CUSTOMERS_CLOCK, empty
 from tests.storage.cassandra_sink import CountingSink
 
 
@@ -42,19 +42,30 @@ class Embedded:
 
 
 class Distributed:
-    """A keyspace, and what consumers do, without the Kafka in between."""
+    """A keyspace, and what consumers do, without the Kafka in between. `session` is of that keyspace, and outlives it:
+    connecting takes longer than most tests."""
 
-    def __init__(self, directory: Path, options: CassandraOptions) -> None:
+    def __init__(self, directory: Path, options: CassandraOptions, session: CassandraSession) -> None:
         self._options = options
-        self._session = CassandraSession(options)
-        empty(self._session)
+        self._session = session
+        empty(session, BY_CUSTOMERS_CLOCK)
         self.environment = {"BANNER_DATA_DIRECTORY": str(directory), **environment(options)}
 
     def open(self) -> tuple[Store, EventSink]:
-        return CassandraStore(self._options), CountingSink(self._session)
+        return _Connected(self._options, self._session), CountingSink(self._session)
 
     def close(self) -> None:
-        self._session.close()
+        """There is nothing else."""
+
+
+class _Connected(CassandraStore):
+    def __init__(self, options: CassandraOptions, session: CassandraSession) -> None:
+        super().__init__(options)
+        self._own, self._session = self._session, session
+
+    def close(self) -> None:
+        self._session = self._own
+        super().close()
 
 
 def environment(options: CassandraOptions) -> dict[str, str]:

@@ -6,6 +6,7 @@ import random
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
@@ -95,7 +96,6 @@ class Installation:
             clock=self.clock_us,
             rng=random.Random(seed),
         )
-        self.app = self._build()
         self.snapshot.refresh(preload=True)
 
     def _configure(self, slot: Slot, banners: int) -> None:
@@ -109,7 +109,9 @@ class Installation:
             self.store.put_key(key)
             self.keys[role] = text
 
-    def _build(self) -> BannerApplication:
+    @cached_property
+    def app(self) -> BannerApplication:
+        """The application, which takes a tenth of a second to make."""
         return build(
             store=self.store,
             configuration=self.snapshot.current,

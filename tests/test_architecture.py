@@ -58,7 +58,7 @@ ONLY_IN = {
     "prometheus_client": ("web/metrics.py", "kafka_ingest/consumer_metrics.py"),
     "sqlite3": ("storage/sqlite", "benchmarks/"),
     "kafka": ("kafka_ingest/", "benchmarks/"),
-    "cassandra": ("storage/cassandra",),
+    "cassandra": ("storage/cassandra", "services/cassandra.py"),
     "pyspark": ("spark_jobs/", "benchmarks/"),
     "granian": ("processes/web_server.py", "benchmarks/"),
     "configparser": ("settings_sources.py",),

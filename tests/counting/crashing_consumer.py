@@ -1,6 +1,7 @@
 """The consumer with a script of its death, and with a rule broken where a test wants to see that it matters.
 
-CRASH_AT says where it kills itself, once (CRASH_MARKER is the file that remembers); BROKEN which rule it ignores.
+CRASH_AT says where it sends itself CRASH_SIGNAL (or else SIGKILL), once (CRASH_MARKER is the file that remembers);
+BROKEN which rule it ignores.
 """
 
 import os
@@ -8,7 +9,6 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from bandit.counting import Counting
 from bandit.counting_store import Claim, CountWrite, NameWrite, ProgressWrite
@@ -22,16 +22,11 @@ SEEN_MARKS, PROGRESS_FIRST = "seen marks", "progress first"
 
 
 def crash(point: str) -> None:
-    """Die here, if this is the place and it did not happen yet."""
+    """Die here, or stand still, if this is the place and it did not happen yet."""
     marker = Path(os.environ["CRASH_MARKER"])
     if os.environ["CRASH_AT"] == point and not marker.exists():
         marker.write_text(point)
-        _die()
-
-
-def _die() -> NoReturn:
-    os.kill(os.getpid(), signal.SIGKILL)
-    raise AssertionError("unreachable")
+        os.kill(os.getpid(), signal.Signals[os.environ.get("CRASH_SIGNAL", "SIGKILL")])
 
 
 class CrashingStore(CassandraCounting):

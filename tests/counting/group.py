@@ -67,11 +67,11 @@ class Place:
         self.consumers.append(one)
         return one.start()
 
-    def positions(self) -> dict[int, int]:
-        """Shard -> what is stored as the next offset."""
-        statement = "SELECT next_offset FROM progress WHERE epoch = ? AND shard = ?"
+    def positions(self, epoch: int | None = None) -> dict[int, int]:
+        """Shard -> what is stored as the next offset; of another epoch than its own if given."""
+        statement, number = "SELECT next_offset FROM progress WHERE epoch = ? AND shard = ?", epoch or self.epoch.number
         shards = range(read_topic(self.kafka, self.topic.name).partitions)
-        answers = self.session.run_many([(statement, (self.epoch.number, shard)) for shard in shards], COUNTING)
+        answers = self.session.run_many([(statement, (number, shard)) for shard in shards], COUNTING)
         return {shard: rows[0][0] if rows else 0 for shard, rows in zip(shards, answers, strict=True)}
 
     def wait_until_counted(self, records: int, seconds: float = COUNTED_SECONDS) -> None:

@@ -1,7 +1,9 @@
 """What a group of consumers does when its servers go away, when its topic changes, and when it is told to end."""
 
 import random
+import re
 import time
+from contextlib import suppress
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError
@@ -11,7 +13,7 @@ from services.cassandra import Cassandra
 from storage.cassandra_epochs import active_epoch
 from tests.counting.conftest import MakePlace
 from tests.counting.counted import complaints
-from tests.counting.group import Place
+from tests.counting.group import Consumer, Place
 from tests.counting.traffic import Traffic
 from tests.kafka.topic import admin
 from tests.service_process import wait_until
@@ -54,6 +56,31 @@ def test_a_consumer_that_is_told_to_end_stores_what_it_has_and_leaves_at_once(pl
     assert [member["group_instance_id"] for member in group["members"]] == [second.name]
     one.wait_until_counted(2_000)
     assert complaints(one.session, one.epoch.number, traffic) == []
+
+
+def test_a_consumer_that_is_killed_and_soon_back_gets_its_shards_again_and_disturbs_nobody(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(57), 4)
+    first, second = (one.consumer(BANNER_CONSUMER_SESSION_TIMEOUT_MS="20000") for _ in range(2))
+    write(one, traffic, 1_000)
+    one.wait_until_counted(1_000)
+    wait_until(lambda: len(shards(first)) == len(shards(second)) == 2, "shared", 60)
+    of_first, said_by_second = shards(first), second.log_path.read_text()
+    first.kill()
+    first.start()
+    write(one, traffic, 1_000)
+    one.wait_until_counted(2_000)
+    assert shards(first) == of_first
+    assert second.log_path.read_text() == said_by_second
+    with admin(one.topic.bootstrap) as client:
+        (group,) = client.describe_groups([f"{one.topic.name}-counting-{one.epoch.number}"]).values()
+    assert (group["group_state"], group["protocol_data"]) == ("Stable", "cooperative-sticky")
+
+
+def shards(consumer: Consumer) -> set[str]:
+    """Those it counts, as it says itself; none while it does not answer."""
+    with suppress(OSError):
+        return set(re.findall(r'^banner_consumer_position{shard="(\d+)"}', consumer.get("/metrics")[1], re.MULTILINE))
+    return set()
 
 
 def test_a_topic_made_anew_under_the_same_name_is_refused_with_what_to_run(place: MakePlace) -> None:
@@ -105,3 +132,20 @@ def test_a_log_that_lost_what_comes_next_is_refused(place: MakePlace) -> None:
     consumer = one.consumer()
     assert consumer.wait_for_exit() == 1
     assert "has been deleted" in consumer.log_tail() and "kafka_ingest.epochs create" in consumer.log_tail()
+
+
+def test_a_topic_made_anew_under_a_running_consumer_is_refused_too(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(56), 4)
+    consumer = one.consumer()
+    write(one, traffic, 100)
+    one.wait_until_counted(100)
+    before = one.positions()
+    with admin(one.topic.bootstrap) as client:
+        client.delete_topics([one.topic.name])
+    one.writer.close()
+    wait_until(lambda: can_create(one), "made anew", 60)
+    write(one, traffic, 1_000)
+    assert consumer.wait_for_exit() == 1
+    # Which of the checks is first to see it depends on how soon the topic is back.
+    assert "cannot count: " in consumer.log_tail() and "`python -m kafka_ingest." in consumer.log_tail()
+    assert one.positions() == before

@@ -53,5 +53,7 @@ def test_poison_is_set_aside_unchanged_and_everything_else_counts(place: MakePla
         assert values[place_in_log[0]][place_in_log[1]] == letter.value
     assert consumer.metric("dead_letters_total") == POISON
     wait_until(lambda: consumer.get("/metrics")[0] == 200 and consumer.metric("lag") == 0, "without lag")
+    assert consumer.metric("position") == GOOD + POISON
+    assert consumer.metric("flush_seconds_count") > 0
     assert consumer.get("/livez") == (200, "ok\n")
     assert consumer.stop() == 0

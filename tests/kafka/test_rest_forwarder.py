@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,12 @@ from fastavro import json_writer
 from bandit.event import decode, encode, schema
 from kafka_ingest.delay import LONGEST_DELAY_DAYS
 from kafka_ingest.exchange import Endpoint
+from kafka_ingest.opening import problem
 from kafka_ingest.registry import Schemas, ShippedSchemas
 from kafka_ingest.rest_forwarder import RestForwarder, tagged
 from kafka_ingest.wire import event_schema, frame
 from services.kafka import Kafka
+from settings import load
 from storage.base import Record, StoreUnavailable
 from tests.kafka.golden import SHIPPED_ID
 from tests.kafka.rest_proxy import ANOTHER, ONE, Kind, Proxy, running
@@ -56,9 +59,15 @@ def forwarding(
 
 
 def forwarder(
-    url: str, topic: Topic, schemas: Schemas, *, window_records: int = 100, password: str = ""
+    url: str,
+    topic: Topic,
+    schemas: Schemas,
+    *,
+    window_records: int = 100,
+    password: str = "",
+    timeout_seconds: float = 5,
 ) -> RestForwarder:
-    endpoint = Endpoint(url, "banner" if password else "", password, timeout_seconds=5)
+    endpoint = Endpoint(url, "banner" if password else "", password, timeout_seconds)
     return RestForwarder(endpoint, topic.name, schemas, window_records=window_records, now_us=lambda: NOON_US)
 
 
@@ -216,7 +225,24 @@ def test_the_login_is_sent(topic: Topic) -> None:
                 forwarder(proxy.url, topic, schemas, password=password).deliver(records)
 
 
+def test_it_can_be_checked_whether_the_proxy_would_take_events(topic: Topic) -> None:
+    with running(topic.bootstrap, ShippedSchemas(), ONE) as proxy:
+        given = {"BANNER_CONFIG": "/dev/null", "BANNER_KAFKA_TRANSPORT": "rest", "BANNER_KAFKA_REST_URL": proxy.url}
+        assert problem(load({**given, "BANNER_KAFKA_TOPIC": topic.name})) is None
+        said = problem(load({**given, "BANNER_KAFKA_TOPIC": "missing"}))
+        assert said is not None and "the topic has to be made first" in said
+        assert proxy.bodies == []
+
+
 def test_a_proxy_that_is_away_refuses_no_record() -> None:
     sink = forwarder(f"http://127.0.0.1:{free_port()}", Topic("nowhere"), ShippedSchemas())
     with pytest.raises(StoreUnavailable, match="does not answer"):
         sink.deliver(Log().records(served(1)))
+
+
+def test_a_proxy_that_does_not_answer_in_time_refuses_no_record() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        sink = forwarder(url, Topic("nowhere"), ShippedSchemas(), timeout_seconds=0.2)
+        with pytest.raises(StoreUnavailable, match="timed out"):
+            sink.deliver(Log().records(served(1)))

@@ -125,6 +125,11 @@ def test_without_maven_and_without_a_cache_it_says_what_to_install(
         jars.jars("kafka")
 
 
+def test_the_programs_are_kept_outside_the_work_tree() -> None:
+    for name in __main__.NAMES:
+        assert not jars.kept_in(ROOT / "services" / f"{name}.pom.xml").is_relative_to(ROOT)
+
+
 def test_an_unknown_service_is_refused_with_the_names_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         __main__.main(["up", "cassandr"])
@@ -163,3 +168,4 @@ def test_services_started_by_hand_are_shown_and_stopped(
     finally:
         assert __main__.main(["down", *options]) == 0
     assert __main__.main(["status", *options]) == 1
+    assert "started" in (tmp_path / "kafka-0" / "output.log").read_text()

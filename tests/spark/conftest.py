@@ -12,11 +12,11 @@ from spark_jobs.jars import POM, kept
 from spark_jobs.session import SparkOptions, open_session
 from storage.base import MissingPackage
 
-QUICK = {
+# For a thousand rows compiling takes longer than what it saves.
+NOT_COMPILED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+QUICK = NOT_COMPILED | {
     "spark.sql.shuffle.partitions": "1",
-    # For a thousand rows compiling takes longer than what it saves.
-    "spark.sql.codegen.wholeStage": "false",
-    "spark.sql.codegen.factoryMode": "NO_CODEGEN",
     "spark.sql.adaptive.enabled": "false",
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.ui.showConsoleProgress": "false",
@@ -50,6 +50,16 @@ def spark(connectors: None) -> Iterator[Any]:
         _is_missing(missing)
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="module")
+def compiled_spark(spark: Any) -> Iterator[Any]:
+    """The same session, for a file with very many rows."""
+    for name, value in COMPILED.items():
+        spark.conf.set(name, value)
+    yield spark
+    for name, value in NOT_COMPILED.items():
+        spark.conf.set(name, value)
 
 
 def _is_missing(reason: Exception) -> NoReturn:

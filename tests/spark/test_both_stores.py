@@ -12,17 +12,15 @@ pytest.importorskip("pyspark")
 from bandit.event import BannerEvent
 from bandit.zone import day_to_date
 from commands import forget_customer
-from services.cassandra import Cassandra
 from serving.keyring import customer_digest
 from serving.secret_file import keyring
 from settings import Settings, load
 from spark_jobs import clickstream_by_city, segments
 from spark_jobs.cassandra import clicks, session_options
 from storage.archive import ArchiveDirectory
-from storage.cassandra_session import CassandraOptions
+from storage.cassandra_session import CassandraOptions, CassandraSession
 from storage.opening import cassandra_options
 from tests.backends import Distributed, Embedded
-from tests.services_fixtures import make_keyspace
 from tests.spark.front_door import run
 from tests.storage.archived import archive_of, read
 from tests.storage.events import DAY, Log, clicked, served
@@ -47,8 +45,10 @@ class Place(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def one_keyspace(cassandra: Cassandra) -> CassandraOptions:
-    return make_keyspace(cassandra)
+def in_cassandra(keyspace: CassandraOptions) -> Iterator[tuple[CassandraOptions, CassandraSession]]:
+    session = CassandraSession(keyspace)
+    yield keyspace, session
+    session.close()
 
 
 def hash_of(customer: str) -> bytes:
@@ -74,7 +74,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, spark: Any) -> Iterato
     backend = (
         Embedded(tmp_path)
         if request.param == "embedded"
-        else Distributed(tmp_path, request.getfixturevalue("one_keyspace"))
+        else Distributed(tmp_path, *request.getfixturevalue("in_cassandra"))
     )
     side = flask_side.make(tmp_path, backend)
     assert side.installation.sink.deliver(Log().records(*visits())) == []

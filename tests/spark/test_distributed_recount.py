@@ -1,4 +1,4 @@
-import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,16 +7,19 @@ import pytest
 
 pytest.importorskip("pyspark")
 
+from bandit.model import Kind, Verdict
 from services.kafka import Kafka
 from spark_jobs.cassandra import clicks
 from storage.cassandra_session import COUNTING, CassandraOptions
-from tests.counting.counted import complaints
+from tests.counting.crashing_consumer import BEFORE_PROGRESS
 from tests.counting.group import Place
-from tests.counting.traffic import Traffic, shuffled_in
+from tests.distributed.installed import records_in
+from tests.service_process import wait_until
+from tests.spark.shoppers import FIRST_DAY, Shoppers, Streamed
 from tests.spark.stack import Jobs
-from tests.storage.events import DAY
 
-PARTITIONS, EVENTS = 3, 20_000
+PARTITIONS, EVENTS = 3, 200_000
+DAY = FIRST_DAY + 1
 
 
 @pytest.fixture(scope="module")
@@ -27,26 +30,32 @@ def place(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka, keyspace: Cass
 
 
 @pytest.fixture(scope="module")
-def traffic() -> Traffic:
-    return Traffic(random.Random(7), PARTITIONS)
-
-
-@pytest.fixture(scope="module")
-def counted(place: Place, traffic: Traffic) -> int:
-    """Records that a consumer has counted; it goes on running."""
-    events = traffic.events(EVENTS)
-    log = shuffled_in(random.Random(8), events, [*traffic.copies(500), *traffic.repeated_clicks(500)])
-    place.writer.write(log)
+def shoppers(place: Place) -> Iterator[Shoppers]:
+    """What they did came through HTTP, journal, Kafka and a consumer into Cassandra; the consumer goes on."""
+    made = Shoppers(place.directory, Streamed(place), EVENTS)
     place.consumer()
-    place.wait_until_counted(len(log))
-    return len(log)
+    made.visit(EVENTS)
+    settle(place)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="module")
-def jobs(place: Place, spark: Any, counted: int) -> Jobs:
-    made = Jobs(place, spark)
+def jobs(place: Place, compiled_spark: Any, shoppers: Shoppers) -> Jobs:
+    made = Jobs(place, compiled_spark)
     made.archive_now()
     return made
+
+
+def settle(place: Place) -> None:
+    """Wait until all of the topic is counted."""
+    place.wait_until_counted(records_in(place))
+
+
+def test_all_that_was_answered_for_is_counted(shoppers: Shoppers) -> None:
+    assert shoppers.repeated > EVENTS / 100
+    assert {event.verdict for event in shoppers.events} >= {Verdict.ACCEPTED, Verdict.LATE, Verdict.BOT}
+    assert shoppers.complaints() == []
 
 
 def test_the_archive_is_counted_as_the_consumers_counted_the_log(
@@ -61,36 +70,52 @@ def test_the_topic_says_the_same_as_the_archive(jobs: Jobs) -> None:
     assert jobs.recount(source="topic") == 0
 
 
-def test_clicks_of_a_city_are_found_by_partition_key(jobs: Jobs, traffic: Traffic) -> None:
-    found = clicks(jobs.spark, jobs.place.cassandra.keyspace, "shop", ["Pune", "Agra"], [DAY])
+def test_clicks_of_a_city_are_found_by_partition_key(jobs: Jobs, shoppers: Shoppers) -> None:
+    found = clicks(jobs.spark, jobs.place.cassandra.keyspace, "shop", ["pune", "agra"], [DAY])
     plan = found._jdf.queryExecution().executedPlan().toString()
     assert "Cassandra Filters: [[tenant" in plan.replace('[["', "[[") or "tenant = ?" in plan.replace('"', "")
     wanted = {
-        impression
-        for impression, click in traffic.clicks.items()
-        if (click.tenant, click.day) == ("shop", DAY) and click.city in ("Pune", "Agra")
+        event.impression_id
+        for event in shoppers.events
+        if (event.kind, event.verdict) == (Kind.CLICKED, Verdict.ACCEPTED)
+        and (event.tenant, event.day) == ("shop", DAY)
+        and event.city in ("pune", "agra")
     }
     assert {bytes(row.impression_id) for row in found.select("impression_id").collect()} == wanted
 
 
 def test_a_corrupted_row_is_found_and_healed_and_counting_goes_on(
-    jobs: Jobs, place: Place, traffic: Traffic, counted: int, capsys: pytest.CaptureFixture[str]
+    jobs: Jobs, place: Place, shoppers: Shoppers, capsys: pytest.CaptureFixture[str]
 ) -> None:
     old = place.epoch
     corrupt(place)
     assert jobs.recount() == 1
     said = capsys.readouterr().out
     assert "1 differences found" in said and "counted 999 served" in said
+    (late,) = place.consumers
+    assert late.stop() == 0
+    shoppers.visit(2_000)
+    late = place.consumer(
+        module="tests.counting.crashing_consumer",
+        CRASH_AT=BEFORE_PROGRESS,
+        CRASH_SIGNAL="SIGSTOP",
+        CRASH_MARKER=str(place.directory / "stands still"),
+        BROKEN="nothing",
+    )
+    wait_until((place.directory / "stands still").exists, "rows of the old epoch, and not yet its progress", 60)
+    jobs.archive_now()
     assert jobs.recount(publish=True) == 0
     place.epoch = old._replace(number=old.number + 1)
-    assert complaints(place.session, place.epoch.number, traffic) == []
-    assert sum(place.positions().values()) == counted
-    more = traffic.events(1_000)
-    again = traffic.repeated_clicks(300)
-    copies = random.Random(9).choices(traffic.stamped[:EVENTS], k=300)
-    place.writer.write([*more, *again, *copies])
-    place.wait_until_counted(counted + 1_600)
-    assert complaints(place.session, place.epoch.number, traffic) == []
+    place.consumer()
+    settle(place)
+    assert shoppers.complaints() == []
+    before = place.positions(old.number)
+    late.signal(signal.SIGCONT)
+    wait_until(lambda: place.positions(old.number) != before, "progress in the old epoch", 60)
+    shoppers.visit(1_000)
+    shoppers.click_again(600)
+    settle(place)
+    assert shoppers.complaints() == []
     jobs.archive_now()
     assert jobs.recount() == 0
 
@@ -112,10 +137,12 @@ def corrupt(place: Place) -> None:
     )
 
 
-def test_an_archive_that_is_behind_the_consumers_is_said(place: Place, spark: Any, jobs: Jobs, tmp_path: Path) -> None:
+def test_an_archive_that_is_behind_the_consumers_is_said(
+    place: Place, compiled_spark: Any, jobs: Jobs, tmp_path: Path
+) -> None:
     from spark_jobs.job import BadInput
 
-    late = Jobs(place, spark, archive_directory=tmp_path / "late")
+    late = Jobs(place, compiled_spark, archive_directory=tmp_path / "late")
     late.archive.create(jobs.archive.manifest())
     late.archive.checkpoint.mkdir()
     with pytest.raises(BadInput, match="--available-now"):

@@ -16,10 +16,13 @@ from settings import Settings, load
 from spark_jobs import embedded_recount
 from spark_jobs.folding import Exclusions
 from storage.sqlite import SqliteStore
+from tests.backends import Embedded
+from tests.spark.shoppers import Shoppers
 from tests.storage.archived import some_events
 from tests.storage.events import DAY, NOON_US, Log, clicked, served
 
 EVENTS = some_events(120)
+MANY_EVENTS = 200_000
 Recount = Callable[..., int]
 
 
@@ -43,9 +46,11 @@ def store(settings: Settings) -> SqliteStore:
 
 
 @pytest.fixture
-def recount(spark: Any, settings: Settings) -> Recount:
+def recount(compiled_spark: Any, settings: Settings) -> Recount:
     def one(*, publish: bool = False, exclusions: Exclusions | None = None) -> int:
-        return embedded_recount.recount(settings, exclusions or Exclusions(), lambda **_: spark, publish=publish)
+        return embedded_recount.recount(
+            settings, exclusions or Exclusions(), lambda **_: compiled_spark, publish=publish
+        )
 
     return one
 
@@ -59,10 +64,8 @@ def all_counts(store: SqliteStore) -> tuple[object, ...]:
 def corrupt(settings: Settings) -> None:
     with closing(sqlite3.connect(settings.paths.database)) as connection, connection:
         connection.execute(
-            """UPDATE counts SET clicks = clicks + 7 WHERE rowid IS NULL OR (tenant, slot, day, policy, city, banner) =
-               (SELECT tenant, slot, day, policy, city, banner FROM counts WHERE served > 0 LIMIT 1)""".replace(
-                "rowid IS NULL OR ", ""
-            )
+            """UPDATE counts SET clicks = clicks + 7 WHERE (tenant, slot, day, policy, city, banner) =
+               (SELECT tenant, slot, day, policy, city, banner FROM counts WHERE served > 0 LIMIT 1)"""
         )
         connection.execute("DELETE FROM counts_by_referrer WHERE tenant = 'mall' AND slot = 'cart'")
 
@@ -85,6 +88,23 @@ def test_rows_that_were_changed_by_hand_are_found_and_healed_while_counting_goes
     assert recount(publish=True) == 0
     assert all_counts(store) == right
     assert recount() == 0
+
+
+def test_a_day_and_a_half_through_the_door_is_recounted_and_healed(settings: Settings, recount: Recount) -> None:
+    shoppers = Shoppers(settings.paths.data, Embedded(settings.paths.data), MANY_EVENTS)
+    try:
+        shoppers.visit(MANY_EVENTS)
+        assert shoppers.repeated > MANY_EVENTS / 100
+        assert shoppers.complaints() == []
+        assert recount() == 0
+        corrupt(settings)
+        assert recount() == 1
+        assert recount(publish=True) == 0
+        shoppers.click_again(600)
+        assert shoppers.complaints() == []
+        assert recount() == 0
+    finally:
+        shoppers.close()
 
 
 def test_workers_hear_of_what_was_corrected(store: SqliteStore, settings: Settings, recount: Recount) -> None:

@@ -59,7 +59,7 @@ def rows_of(model: Model) -> set[tuple[Any, ...]]:
 @pytest.mark.parametrize("seed", range(2))
 def test_random_events_count_as_the_plain_model_counts_them(spark: Any, tmp_path: Path, seed: int) -> None:
     events = some_events(200, seed)
-    counted = count(without_repetitions(accepted(events_of(spark, tmp_path, events))))
+    counted = count(accepted(without_repetitions(events_of(spark, tmp_path, events))))
     assert set(cells(counted)) == rows_of(model_of(events))
 
 
@@ -67,7 +67,7 @@ def test_what_the_transport_brought_twice_counts_once(spark: Any, tmp_path: Path
     rng = random.Random(5)
     once = [stamped(number, event) for number, event in enumerate(some_events(150), 1)]
     twice = once + rng.choices(once, k=60)
-    distinct = without_repetitions(accepted(events_of(spark, tmp_path, twice))).persist()
+    distinct = accepted(without_repetitions(events_of(spark, tmp_path, twice))).persist()
     offsets = sorted(row.log_offset for row in distinct.select("log_offset").collect())
     assert offsets == [number for number, event in enumerate(once, 1) if event.verdict == "accepted"]
     assert set(cells(count(distinct))) == rows_of(model_of(once))
@@ -132,7 +132,7 @@ def test_a_filter_reads_only_the_files_of_its_city_and_days(spark: Any, tmp_path
 
 def test_counting_uses_no_python_on_the_rows(spark: Any, tmp_path: Path) -> None:
     read = events_of(spark, tmp_path, some_events(20))
-    plan = by_cell(count(without_repetitions(accepted(read))))._jdf.queryExecution().executedPlan().toString()
+    plan = by_cell(count(accepted(without_repetitions(read))))._jdf.queryExecution().executedPlan().toString()
     assert "Python" not in plan and "Arrow" not in plan
 
 

@@ -1,6 +1,7 @@
 """Counts records into Cassandra as a consumer does, without a Kafka in between: their offsets are those in what was
 delivered."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -10,14 +11,12 @@ from storage.base import EventSink, Record, Refusal
 from storage.cassandra_counting import CassandraCounting
 from storage.cassandra_session import CassandraSession
 
-STARTED_US = 1
-
 
 class CountingSink(EventSink):
     """One for each emptied keyspace. Before any epoch was published, number 0 is active."""
 
     def __init__(self, session: CassandraSession, epoch: int = 0) -> None:
-        self._counting = Counting(CassandraCounting(session, epoch), STARTED_US)
+        self._counting = Counting(CassandraCounting(session, epoch), time.time_ns() // 1000)
         self._offsets: dict[int, int] = {}
 
     def deliver(self, records: Sequence[Record]) -> list[Refusal]:

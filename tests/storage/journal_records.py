@@ -7,7 +7,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from storage.base import Record
-from storage.journal import Journal
+from storage.journal import Encode, Journal
 from storage.segment_files import find_segments
 from storage.segments import read, read_all
 
@@ -38,13 +38,25 @@ def place_of(record: Record) -> Place:
 def append(journal: Journal, shard: int = 0) -> Place:
     """One record more; returns it once it is acknowledged."""
     places: list[Place] = []
+    journal.append(shard, encoder(journal, shard, places))
+    return places[0]
+
+
+def append_all(journal: Journal, *shards: int) -> list[Place]:
+    """A record more for each, all together."""
+    places: list[Place] = []
+    journal.append_all([(shard, encoder(journal, shard, places)) for shard in shards])
+    return places
+
+
+def encoder(journal: Journal, shard: int, places: list[Place]) -> Encode:
+    """Makes the record of a sequence, and notes where it belongs."""
 
     def encode(sequence: int) -> bytes:
         places.append(Place(journal.id, shard, sequence))
-        return payload(places[0])
+        return payload(places[-1])
 
-    journal.append(shard, encode)
-    return places[0]
+    return encode
 
 
 def places_in(directory: Path) -> list[Place]:

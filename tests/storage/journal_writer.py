@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from storage.journal import Journal, JournalFull, JournalUnwritable
-from tests.storage.journal_records import PLACE, Place, append, places_in, wait_until
+from tests.storage.journal_records import PLACE, Place, append, append_all, places_in, wait_until
 
 
 def acknowledge(directory: Path, acknowledged: Path, ahead: int) -> None:
@@ -39,16 +39,17 @@ def paced(directory: Path, acknowledged: Path, per_second: int) -> None:
         time.sleep(1 / per_second)
 
 
-def limited(directory: Path) -> None:
-    """Files may not grow beyond 10,000 bytes, though segments should be larger: writes come out short, then fail."""
+def limited(directory: Path, together: int) -> None:
+    """Files may not grow beyond 10,000 bytes, though segments should be larger: writes come out short, then fail. So
+    many records are appended together."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
     journal = Journal.open(directory, segment_bytes=1 << 20)
     acknowledged, refused = [], 0
-    for _ in range(2000):
+    for _ in range(2000 // together):
         try:
-            acknowledged.append(append(journal))
+            acknowledged += append_all(journal, *[0] * together)
         except JournalUnwritable:
-            refused += 1
+            refused += together
     wait_until(lambda: _accepts(journal), "the journal is ready again")
     journal.close()
     print(json.dumps({"acknowledged": acknowledged, "refused": refused}))
@@ -90,5 +91,7 @@ if __name__ == "__main__":
         acknowledge(Path(directory), Path(rest[0]), int(rest[1]))
     elif kind == "paced":
         paced(Path(directory), Path(rest[0]), int(rest[1]))
+    elif kind == "limited":
+        limited(Path(directory), int(rest[0]))
     else:
-        {"limited": limited, "starved": starved}[kind](Path(directory))
+        starved(Path(directory))

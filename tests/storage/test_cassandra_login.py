@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,12 @@ import pytest
 
 from services.cassandra import HEADER_BYTES, OPTIONS_REQUEST, SUPPORTED_OPCODE, Cassandra
 from services.cluster import ANSWER_SECONDS, receive
-from services.jars import java
 from storage.base import StoreUnavailable
 from storage.cassandra_session import COUNTING, CassandraOptions, CassandraSession
+from tests.certificates import SECRET, make_certificate
 from tests.service_process import wait_until
 from tests.services_fixtures import running
 
-SECRET = "changeit"
 READ = "SELECT cluster_name FROM system.local"
 
 
@@ -44,16 +42,6 @@ class GuardedCassandra(Cassandra):
         encryption = {"enabled": True, "keystore": str(self._keys), "keystore_password": SECRET, "store_type": "PKCS12"}
         login = {"authenticator": {"class_name": "PasswordAuthenticator"}, "authorizer": "CassandraAuthorizer"}
         return super()._configuration(number, directory) | login | {"client_encryption_options": encryption}
-
-
-def make_certificate(keys: Path, certificate: Path) -> None:
-    """A key that signs itself, as a certificate authority of its own."""
-    keytool = str(Path(java()).with_name("keytool"))
-    common = ["-alias", "node", "-keystore", str(keys), "-storetype", "PKCS12", "-storepass", SECRET]
-    names = ["-dname", "CN=node", "-ext", "san=ip:127.0.0.1", "-ext", "bc:c=ca:true", "-validity", "30"]
-    subprocess.run([keytool, "-genkeypair", "-keyalg", "RSA", *common, *names], check=True, capture_output=True)
-    export = subprocess.run([keytool, "-exportcert", "-rfc", *common], check=True, capture_output=True)
-    certificate.write_bytes(export.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ import pytest
 
 from storage.journal import Journal, JournalFull, JournalUnwritable
 from storage.segment_files import find_segments, is_held
-from storage.segments import MAX_RECORD_BYTES
-from tests.storage.journal_records import PLACE, Place, append, lost_bytes, places_in, wait_until
+from storage.segments import MAX_RECORD_BYTES, frame
+from tests.storage.journal_records import PLACE, Place, append, append_all, lost_bytes, payload, places_in, wait_until
 
 ROOT = Path(__file__).parents[2]
 WRITER = (sys.executable, "-m", "tests.storage.journal_writer")
@@ -110,6 +110,29 @@ def test_a_failing_encoder_and_an_oversized_record_use_up_no_sequence(tmp_path: 
     journal.close()
 
 
+def test_records_appended_together_follow_each_other(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path, segment_bytes=1000)
+    written = [append(journal)]
+    for _ in range(50):
+        written += append_all(journal, 1, 0, 1, 7)
+    journal.append_all([])
+    written.append(append(journal, 1))
+    journal.close()
+    assert places_in(tmp_path) == written
+    assert [place.sequence for place in written if place.shard == 1] == list(range(1, 102))
+
+
+def test_of_records_together_none_is_taken_when_one_cannot_be_encoded(tmp_path: Path) -> None:
+    journal = Journal.open(tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        journal.append_all([(0, bytes), (1, bytes), (0, lambda sequence: bytes(sequence // 0))])
+    with pytest.raises(ValueError, match="at most"):
+        journal.append_all([(0, bytes), (0, lambda _: bytes(MAX_RECORD_BYTES + 1))])
+    written = append_all(journal, 0, 1)
+    journal.close()
+    assert places_in(tmp_path) == written == [Place(journal.id, 0, 1), Place(journal.id, 1, 1)]
+
+
 def test_an_unknown_kind_of_sync_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="interval or always"):
         Journal.open(tmp_path, sync="sometimes")
@@ -129,6 +152,22 @@ def test_a_full_journal_says_so_and_goes_on_without_a_gap_once_there_is_room(tmp
         path.unlink()
     wait_until(lambda: accepts(journal), "it takes records again")
     assert append(journal).sequence == taken + 1
+    journal.close()
+
+
+def test_records_without_room_together_are_all_refused_until_there_is_room(tmp_path: Path) -> None:
+    """Though one alone would fit; and the segment is left, or its bytes could never be freed."""
+    journal = Journal.open(tmp_path, max_bytes=20_000)
+    written = [append(journal) for _ in range(250)]
+    with pytest.raises(JournalFull):
+        append_all(journal, *range(500))
+    assert not accepts(journal)
+    assert places_in(tmp_path) == written
+    wait_until(lambda: not any(map(is_held, segments(tmp_path))), "all segments are left")
+    for path in segments(tmp_path):
+        path.unlink()
+    wait_until(lambda: accepts(journal), "it takes records again")
+    assert [place.sequence for place in append_all(journal, 0, 0, 1)] == [251, 252, 1]
     journal.close()
 
 
@@ -161,12 +200,46 @@ def run(*command: object) -> Any:
 
 
 def test_a_short_write_is_taken_back_and_another_segment_is_tried(tmp_path: Path) -> None:
-    answer = run(*WRITER, "limited", tmp_path)
+    answer = run(*WRITER, "limited", tmp_path, 1)
     found = places_in(tmp_path)
     assert found == [Place(*place) for place in answer["acknowledged"]]
     assert [place.sequence for place in found] == list(range(1, len(found) + 1))
     assert answer["refused"] == 2000 - len(found) > 0
     assert sum(map(lost_bytes, segments(tmp_path))) == 0
+
+
+def test_a_short_write_of_several_records_leaves_none_of_them(tmp_path: Path) -> None:
+    answer = run(*WRITER, "limited", tmp_path, 5)
+    found = places_in(tmp_path)
+    assert found == [Place(*place) for place in answer["acknowledged"]]
+    assert answer["refused"] == 2000 - len(found) > 0
+    assert sum(map(lost_bytes, segments(tmp_path))) == 0
+
+
+def test_what_the_drain_may_have_read_of_refused_records_is_never_written_differently(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of three fit on the disk, and the drain is quick: it reads them before they are cut off."""
+    journal = Journal.open(tmp_path)
+    two = sum(len(frame(0, payload(Place(journal.id, 0, sequence)))) for sequence in (1, 2))
+    write, cut = os.write, os.ftruncate
+    read: list[Place] = []
+
+    def read_and_cut(descriptor: int, length: int) -> None:
+        read.extend(places_in(tmp_path))
+        cut(descriptor, length)
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda descriptor, data: write(descriptor, data[: two + 5]))
+        full.setattr(os, "ftruncate", read_and_cut)
+        with pytest.raises(JournalUnwritable, match="were written"):
+            append_all(journal, 0, 0, 0)
+    assert [place.sequence for place in read] == [1, 2]
+    written = append_all(journal, 0, 1)
+    journal.close()
+    assert [place.sequence for place in written] == [4, 1]
+    assert places_in(tmp_path) == written
+    assert len(segments(tmp_path)) == 2  # the first one's bytes are read already, as far as the drain can tell
 
 
 def test_a_full_disk_refuses_records_and_recovers(tmp_path: Path) -> None:
@@ -232,6 +305,20 @@ def test_a_record_that_cannot_be_synced_is_cut_off_and_its_sequence_is_not_used_
     assert places_in(tmp_path) == written
     assert [place.sequence for place in written] == [1, 3]
     assert len(segments(tmp_path)) == 2
+
+
+def test_records_together_that_cannot_be_synced_are_all_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.open(tmp_path, sync="always")
+    with monkeypatch.context() as broken:
+        break_sync(broken)
+        with pytest.raises(JournalUnwritable, match="broken"):
+            append_all(journal, 0, 1, 0)
+    written = append_all(journal, 0, 1)
+    journal.close()
+    assert places_in(tmp_path) == written
+    assert [place.sequence for place in written] == [3, 2]
 
 
 def test_a_failing_background_sync_is_said(

@@ -6,16 +6,19 @@ from pathlib import Path
 import pytest
 
 from services.cassandra import Cassandra
-from storage.cassandra_session import CassandraOptions
+from storage.cassandra_session import CassandraOptions, CassandraSession
 from tests.backends import Backend, Distributed, Embedded
 from tests.services_fixtures import make_keyspace
 from tests.web import flask_side
 
 
 @pytest.fixture(scope="session")
-def web_keyspace(cassandra: Cassandra) -> CassandraOptions:
+def web_keyspace(cassandra: Cassandra) -> Iterator[tuple[CassandraOptions, CassandraSession]]:
     """One for all tests of this directory, emptied for each."""
-    return make_keyspace(cassandra)
+    options = make_keyspace(cassandra)
+    session = CassandraSession(options)
+    yield options, session
+    session.close()
 
 
 @pytest.fixture(params=["embedded", "distributed"])
@@ -23,7 +26,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     """Where the data of a test are."""
     if request.param == "embedded":
         return Embedded(tmp_path)
-    return Distributed(tmp_path, request.getfixturevalue("web_keyspace"))
+    return Distributed(tmp_path, *request.getfixturevalue("web_keyspace"))
 
 
 @pytest.fixture

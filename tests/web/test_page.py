@@ -277,7 +277,19 @@ def test_through_flask_the_answer_is_the_same(shop: Installation) -> None:
 def test_a_full_journal_still_serves_and_says_what_does_not_count(tmp_path: Path) -> None:
     shop = Installation(tmp_path, max_journal_bytes=2_000)
     results: Sequence[dict[str, Any]] = []
+    pages = -1
     while not results or results[-1]["recorded"]:
-        results = page(shop, "home", "home").json["results"]
-    assert not verify(results[-1]["token"], shop.keyring).counted
+        results, pages = page(shop, "home", "home").json["results"], pages + 1
+    assert not any(one["recorded"] or verify(one["token"], shop.keyring).counted for one in results)
+    assert len(shop.journaled()) == 2 * pages > 0
+    shop.close()
+
+
+def test_where_one_more_impression_would_fit_a_page_is_not_recorded_in_part(tmp_path: Path) -> None:
+    shop = Installation(tmp_path, max_journal_bytes=300)
+    results = page(shop, "home", "home", "home").json["results"]
+    assert [one["recorded"] for one in results] == [False] * 3
+    assert not any(verify(one["token"], shop.keyring).counted for one in results)
+    assert shop.banner().json["recorded"]
+    assert len(shop.journaled()) == 1
     shop.close()
