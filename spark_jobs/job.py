@@ -82,14 +82,12 @@ class _Stop:
     """The handler of signals: raises Stopped in the main thread, and remembers it."""
 
     asked = False
+    waits = False
+    """Java that is given up while it starts goes on for ever, so until it has started it is only remembered."""
 
     def __call__(self, *_: object) -> None:
         self.asked = True
-        raise Stopped
-
-    def check(self) -> None:
-        """Python ignores what a handler raises while objects are being cleaned up, as when Java is started."""
-        if self.asked:
+        if not self.waits:
             raise Stopped
 
 
@@ -100,9 +98,14 @@ def _opener(
         given = settings.spark
         chosen = SparkOptions(given.master, given.jars, given.driver_memory, options | given.option_pairs())
         print(f"Spark starts ({given.master}) ...", file=sys.stderr, flush=True)
-        sessions.append(open_session(name, chosen, connectors=connectors))
+        stop.waits = True
+        try:
+            sessions.append(open_session(name, chosen, connectors=connectors))
+        finally:
+            stop.waits = False
         signal.signal(signal.SIGINT, stop)  # a new session puts a handler of its own in its place
-        stop.check()
+        if stop.asked:
+            raise Stopped
         return sessions[0]
 
     return open_one

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,13 +60,24 @@ class Running:
     def said(self) -> str:
         return self._log.read_text()
 
+    def writers(self) -> list[str]:
+        """The processes that have its log for their output: it, and its Java."""
+        found = []
+        for link in Path("/proc").glob("[0-9]*/fd/1"):
+            with suppress(OSError):
+                if link.readlink() == self._log.resolve():
+                    found.append(link.parts[2])
+        return found
+
     def stop_when(self, condition: Callable[[], bool], what: str, number: int = signal.SIGTERM) -> int:
         """Its exit code."""
         try:
             wait_until(lambda: condition() or self.process.poll() is not None, what, SECONDS)
             assert self.process.poll() is None, self.said
             self.process.send_signal(number)
-            return self.process.wait(SECONDS)
+            code = self.process.wait(SECONDS)
+            wait_until(lambda: not self.writers(), "Java has ended too", SECONDS)
+            return code
         finally:
             self.process.kill()
             self.process.wait()
