@@ -11,7 +11,7 @@ from bandit.model import Kind, Verdict
 from services.kafka import Kafka
 from spark_jobs.cassandra import clicks
 from storage.cassandra_session import COUNTING, CassandraOptions
-from tests.counting.crashing_consumer import BEFORE_PROGRESS
+from tests.counting.crashing_consumer import BETWEEN_ROWS
 from tests.counting.group import Place
 from tests.distributed.installed import records_in
 from tests.service_process import wait_until
@@ -97,12 +97,12 @@ def test_a_corrupted_row_is_found_and_healed_and_counting_goes_on(
     shoppers.visit(2_000)
     late = place.consumer(
         module="tests.counting.crashing_consumer",
-        CRASH_AT=BEFORE_PROGRESS,
+        CRASH_AT=BETWEEN_ROWS,
         CRASH_SIGNAL="SIGSTOP",
         CRASH_MARKER=str(place.directory / "stands still"),
         BROKEN="nothing",
     )
-    wait_until((place.directory / "stands still").exists, "rows of the old epoch, and not yet its progress", 60)
+    wait_until((place.directory / "stands still").exists, "half of the rows of the old epoch, and not its progress", 60)
     jobs.archive_now()
     assert jobs.recount(publish=True) == 0
     place.epoch = old._replace(number=old.number + 1)
