@@ -16,7 +16,6 @@ from serving.daily_counts import HasTime
 from storage.drain_status import status
 from storage.sample_ratio_watch import read_alarms
 from web import dashboard_formats as show
-from web.admin import banners_of
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
@@ -55,10 +54,12 @@ def overview() -> str | Response:
     tenant = tenant_of_page()
     period, has_time = period_of_page(tenant), reading_time()
     context().daily_counts.note_changes(period.last_day)
-    slots = [slot for (owner, _), slot in context().current().slots.items() if owner == tenant.id]
-    rows = {slot.id: _row(tenant, slot, period, has_time) for slot in _each_in_turn(slots)}
+    configuration = context().current()  # once, since it asks the store whether it is the newest
+    slots = [slot for (owner, _), slot in configuration.slots.items() if owner == tenant.id]
+    banners = {slot.id: configuration.banners.get((tenant.id, slot.id), {}) for slot in slots}
+    rows = {slot.id: _row(tenant, slot, banners[slot.id], period, has_time) for slot in _each_in_turn(slots)}
     table = _table([rows[slot.id] for slot in slots])
-    alarms = [*alarms_of_service(), *_alarms_of_slots(tenant, slots)]
+    alarms = [*alarms_of_service(), *_alarms_of_slots(tenant, slots, banners)]
     return page(
         "overview.html", tables=[table], tenant=tenant, period=period, periods=PERIODS, alarms=alarms, slots=slots
     )
@@ -115,13 +116,15 @@ def _each_in_turn(slots: Sequence[Slot]) -> Iterator[Slot]:
     yield from (*slots[start:], *slots[:start])
 
 
-def _row(tenant: Tenant, slot: Slot, period: Period, has_time: HasTime) -> dict[str, Any]:
+def _row(
+    tenant: Tenant, slot: Slot, banners: Mapping[str, Banner], period: Period, has_time: HasTime
+) -> dict[str, Any]:
     days = (period.first_day, period.last_day)
     rows = context().daily_counts.total(tenant.id, slot.id, *days, has_time=has_time)
     return {
         "slot": slot.id,
         "name": slot.name,
-        **_measured(rows, slot, {each.id: each.weight for each in banners_of(tenant.id, slot.id).values()}),
+        **_measured(rows, slot, {each.id: each.weight for each in banners.values()}),
         "state": standing_in_words(standing_of_slot(tenant, slot, has_time)) if slot.enabled else "switched off",
     }
 
@@ -182,13 +185,15 @@ def alarms_of_service() -> Iterator[str]:
         yield "Some records were refused for good; see the system page."
 
 
-def _alarms_of_slots(tenant: Tenant, slots: Sequence[Slot]) -> Iterator[str]:
+def _alarms_of_slots(
+    tenant: Tenant, slots: Sequence[Slot], banners: Mapping[str, Mapping[str, Banner]]
+) -> Iterator[str]:
     for alarm in read_alarms(context().insight.journal_directory):
         if alarm.tenant == tenant.id:
             yield f"{alarm.slot}: {alarm.banner} is not drawn as often as its logged probabilities say."
     for slot in slots:
         if slot.enabled and not slot.default_banner:
-            yield from _alarms_of_banners(slot, banners_of(tenant.id, slot.id))
+            yield from _alarms_of_banners(slot, banners[slot.id])
 
 
 def _alarms_of_banners(slot: Slot, banners: Mapping[str, Banner]) -> Iterator[str]:
