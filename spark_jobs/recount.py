@@ -12,8 +12,8 @@ archive must have what the consumers have counted: run `python -m spark_jobs.arc
 Days that are not wholly in the source stay as they are counted, and are listed. What is excluded goes with its views
 and clicks.
 
-Exit codes: 0 nothing differs, or published; 1 differences, or not done; 2 wrong arguments, settings or archive; 143 told to
-end.
+Exit codes: 0 nothing differs, or published; 1 differences, or not done; 2 wrong arguments, settings or archive; 143
+told to end.
 """
 
 import argparse
