@@ -137,7 +137,7 @@ def test_the_intake_reads_its_topic_and_sets_aside_what_it_cannot_take(
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafka_ingest.client.CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("kafka_ingest.client.CONNECT_SECONDS", 2.0)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
