@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -11,10 +12,14 @@ import pytest
 pytest.importorskip("pyspark")
 
 from bandit.model import Tenant
+from services.kafka import Kafka
 from settings import ROOT
 from spark_jobs import archive, clickstream_by_city, live_ctr, recount, segments
 from storage.sqlite import SqliteStore
+from tests.counting.traffic import EventWriter
+from tests.kafka.topic import Topic
 from tests.storage.archived import archive_of, some_events
+from tests.storage.events import served
 
 EVENTS = some_events(60)
 JOBS = (archive, clickstream_by_city, live_ctr, recount, segments)
@@ -81,8 +86,14 @@ def test_wrong_input_is_one_clear_line_and_exit_code_2(
     assert message in lines[-1] and len(lines) == 1
 
 
-def test_without_the_jars_or_java_it_says_what_to_run(environment: dict[str, str], tmp_path: Path) -> None:
+def test_without_the_jars_or_java_it_says_what_to_run(
+    environment: dict[str, str], kafka: Kafka, tmp_path: Path
+) -> None:
     topic = ("--tenant", "shop", "--city", "Pune", "--source", "topic")
+    name = Topic(kafka.bootstrap).create().name
+    with closing(EventWriter(kafka.bootstrap, name)) as writer:
+        writer.write([served(1)])
+    environment |= {"BANNER_KAFKA_BOOTSTRAP": kafka.bootstrap, "BANNER_KAFKA_TOPIC": name}
     without_jars = run(environment | {"BANNER_SPARK_JARS": str(tmp_path)}, *topic)
     assert without_jars.returncode == 1 and "make spark-jars" in without_jars.stderr
     without_java = run(environment | {"JAVA_HOME": str(tmp_path)}, *topic)
