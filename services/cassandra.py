@@ -57,12 +57,19 @@ class Cassandra(Cluster):
         """How many others it has heard of. Until it has of all, a new keyspace may be known to some nodes only: the
         nodes start without waiting for each other's gossip, and a driver asks those for agreement that it hears of."""
         from cassandra import DriverException
+        from cassandra.cluster import EXEC_PROFILE_DEFAULT, ExecutionProfile, NoHostAvailable
         from cassandra.cluster import Cluster as Driver
-        from cassandra.cluster import NoHostAvailable
         from cassandra.policies import WhiteListRoundRobinPolicy
 
         host = self.hosts[number]
-        driver = Driver([host], self.port, protocol_version=4, load_balancing_policy=WhiteListRoundRobinPolicy([host]))
+        profile = ExecutionProfile(load_balancing_policy=WhiteListRoundRobinPolicy([host]))
+        driver = Driver(
+            [host],
+            self.port,
+            protocol_version=4,
+            compression=False,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        )
         try:
             ((peers,),) = driver.connect().execute("SELECT count(schema_version) FROM system.peers_v2")
             return int(peers)
