@@ -21,6 +21,7 @@ ADVICE = {
     "[SSL": "is kafka.security_protocol right?",
     "Sasl": f"are {LOGIN} right?",
     "[Errno": "are kafka.ssl_cafile, kafka.ssl_certfile and kafka.ssl_keyfile right?",
+    "Handshake failed": "is kafka.security_protocol right?",
 }
 """By what stands in the reason, the first that does: the settings to look at."""
 DISCONNECTED = {
