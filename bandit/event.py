@@ -195,22 +195,8 @@ def assemble(
 ) -> bytes:
     """All fields but the last three, already encoded: `place` is tenant, slot, city and banner, `times` day, served_at
     and received_at, `rest` platform, would_be_banner and eligible. So a request encodes only what is new about it."""
-    return b"".join(
-        (
-            kind,
-            impression_id,
-            place,
-            policy,
-            times,
-            _double(propensity),
-            reason,
-            verdict,
-            customer,
-            referrer,
-            rest,
-            unrecognised_city,
-        )
-    )
+    about = b"".join((kind, impression_id, place, policy, times, _double(propensity), reason, verdict))
+    return b"".join((about, customer, referrer, rest, unrecognised_city))
 
 
 @lru_cache(maxsize=1024)
