@@ -130,10 +130,10 @@ def measure_filter(spark: "SparkSession", archive: ArchiveDirectory) -> list[Res
 def measure_recount(spark: "SparkSession", archive: ArchiveDirectory) -> Result:
     """Counting by the rules against counting rows."""
     from spark_jobs.events import read_archive
-    from spark_jobs.folding import CELL, accepted, by_cell, count, without_repetitions
+    from spark_jobs.folding import CELL, accepted_once, by_cell, count
 
     def ours() -> None:
-        by_cell(count(accepted(without_repetitions(read_archive(spark, archive))))).collect()
+        by_cell(count(accepted_once(read_archive(spark, archive)))).collect()
 
     def plain() -> None:
         read_archive(spark, archive).groupBy(*CELL, "kind").count().collect()

@@ -79,9 +79,9 @@ def by_banner(events: "DataFrame") -> "DataFrame":
     """Events to one row a slot and banner: what was counted of them, and the clicks per impression."""
     from pyspark.sql import functions as f
 
-    from spark_jobs.folding import NUMBERS, accepted, count, without_repetitions
+    from spark_jobs.folding import NUMBERS, accepted_once, count
 
-    counts = count(accepted(without_repetitions(events)))
+    counts = count(accepted_once(events))
     sums = counts.groupBy("slot", "banner").agg(*[f.sum(name).alias(name) for name in NUMBERS])
     return sums.withColumn("ctr", f.try_divide("clicks", "served")).orderBy("slot", "banner")
 

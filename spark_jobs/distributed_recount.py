@@ -169,12 +169,12 @@ def _compare(
     from pyspark.sql import functions as f
 
     from spark_jobs import folding
-    from spark_jobs.folding import accepted, by_cell, by_referrer, count, exclude, first_names, without_repetitions
+    from spark_jobs.folding import accepted_once, by_cell, by_referrer, count, exclude, first_names
 
     rows = LiveRows(spark, keyspace, live.epoch.number)
     begins, ends = offsets_of(dict(live.epoch.start_offsets)), offsets_of(live.ends)
     inside = f.col("log_offset").between(f.coalesce(begins, f.lit(0)), f.coalesce(ends, f.lit(0)) - 1)
-    events = accepted(without_repetitions(source.events.where(inside)))
+    events = accepted_once(source.events.where(inside))
     is_whole = whole(source.days) & (f.col("shard") != IMPORTED_SHARD)
     kept = {name: rows.table(name).where(~is_whole).persist() for name in (*COUNT_TABLES, *DRAW_TABLES)}
     claimed = rows.imported_claims() if has_imported(kept["counts"]) else None

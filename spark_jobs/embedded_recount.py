@@ -66,18 +66,17 @@ def fold(
     from spark_jobs.folding import (
         CELL,
         REFERRER_CELL,
-        accepted,
+        accepted_once,
         by_cell,
         by_referrer,
         count,
         exclude,
-        without_repetitions,
     )
 
     if not archive.files():
         return {}, {}
     events = read_archive(spark, archive).where(f.col("log_offset") <= counted.last_event)
-    counts = count(exclude(accepted(without_repetitions(events)), exclusions)).persist()
+    counts = count(exclude(accepted_once(events), exclusions)).persist()
     names = spark.createDataFrame(list(counted.names), "tenant string, referrer string")
     named = names.crossJoin(counts.select("shard").distinct())
     cells = {CellKey(*key): numbers for key, numbers in _rows(by_cell(counts), CELL)}

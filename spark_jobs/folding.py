@@ -17,12 +17,12 @@ from bandit.model import MAX_REFERRERS, OTHER, UNKNOWN, Kind, Verdict
 CELL = ("tenant", "slot", "day", "policy", "city", "banner", "shard")
 REFERRER_CELL = ("tenant", "slot", "day", "referrer", "banner", "shard")
 NUMBERS = ("served", "viewed", "clicks")
-ON_IMPRESSIONS = "unrecognised_city"
-"""A name that views and clicks do not repeat."""
-FINE = (*CELL, "referrer", ON_IMPRESSIONS)
+FINE = (*CELL, "referrer", "unrecognised_city")
+"""Views and clicks do not repeat the last one: it is null in them."""
 RECORD = ("journal", "shard", "sequence")
 BLOCK_BITS = 6
 """Sequences are looked at in blocks of 64, one bit each."""
+SHARD_SHIFT = 40
 
 
 class Exclusions(NamedTuple):
@@ -57,75 +57,88 @@ def accepted(events: DataFrame) -> DataFrame:
     return events.where(f.col("verdict") == Verdict.ACCEPTED.value)
 
 
-def without_repetitions(events: DataFrame) -> DataFrame:
-    """Each record of a journal once: the one with the lowest offset.
+def accepted_once(events: DataFrame) -> DataFrame:
+    """Those that may count, each record of a journal once: the one with the lowest offset.
 
     Which blocks of 64 sequences hold any twice is found out first, from three columns and without moving a row; as
     a rule there is none. Only the rows of such blocks are sorted.
     """
-    block = f.shiftright("sequence", BLOCK_BITS).alias("block")
     bit = f.expr(f"shiftleft(1L, int(sequence & {(1 << BLOCK_BITS) - 1}))")
-    blocks = events.groupBy("journal", "shard", block).agg(f.bit_or(bit).alias("bits"), f.count("*").alias("rows"))
-    doubtful = blocks.where(f.bit_count("bits") < f.col("rows")).select("journal", "shard", "block").persist()
-    try:
-        if doubtful.isEmpty():
-            return events
-        marked = events.withColumn("block", block)
-        key = ["journal", "shard", "block"]
-        order = f.row_number().over(Window.partitionBy(*RECORD).orderBy("log_offset"))
-        first = marked.join(doubtful, key, "left_semi").withColumn("order", order).where("order = 1").drop("order")
-        return marked.join(doubtful, key, "left_anti").unionByName(first).drop("block")
-    finally:
-        doubtful.unpersist()
+    blocks = events.groupBy(_block()).agg(f.bit_or(bit).alias("bits"), f.count("*").alias("rows"))
+    doubtful = blocks.where(f.bit_count("bits") < f.col("rows")).select("block")
+    if doubtful.isEmpty():
+        return accepted(events)
+    marked = events.withColumn("block", _block())
+    order = f.row_number().over(Window.partitionBy(*RECORD).orderBy("log_offset"))
+    first = marked.join(doubtful, "block", "left_semi").withColumn("order", order).where("order = 1").drop("order")
+    return accepted(marked.join(doubtful, "block", "left_anti").unionByName(first).drop("block"))
+
+
+def _block() -> Column:
+    """The block of a record's sequence, as one number: those are grouped by in half the time of three. Journals are
+    random numbers; should two blocks have the same, they are sorted for nothing, and no repetition is overlooked."""
+    shard = f.shiftleft(f.col("shard").cast("bigint"), SHARD_SHIFT)
+    number = f.col("journal").bitwiseXOR(shard).bitwiseXOR(f.shiftright("sequence", BLOCK_BITS))
+    return number.alias("block")
 
 
 def count(events: DataFrame, by: Sequence[str] = FINE, claimed: DataFrame | None = None) -> DataFrame:
     """Accepted events, each once, to counts: columns `by`, NUMBERS, first_offset and last_offset of what counted.
 
-    `by` may have more columns than FINE, as long as all events of an impression agree in them. `claimed`
-    (impression_id, kind) was counted elsewhere before.
+    All events of an impression have to agree in `by`, but for what FINE says. `claimed` (impression_id, kind) was
+    counted elsewhere before.
     """
-    impressions = events.where(f.col("kind") == Kind.SERVED.value)
-    served = impressions.groupBy(*by).agg(*_numbers(served=f.count("*")), *_offsets("log_offset"))
-    return _sums(served.unionByName(_count_feedback(events, by, claimed)), by)
-
-
-def _count_feedback(events: DataFrame, by: Sequence[str], claimed: DataFrame | None) -> DataFrame:
-    """Views and clicks. Impressions are moved about with a hash of their cell, which stands for ten columns; of a
-    million cells two have the same with probability 3e-8."""
-    columns = [column for column in by if column != ON_IMPRESSIONS]
-    marked = events.where(f.col("kind") != Kind.SERVED.value).withColumn("cell", f.xxhash64(*columns))
-    firsts = first_feedback(marked, "cell")
+    firsts = _firsts(events, by)
     if claimed is not None:
         firsts = _not_claimed(firsts, claimed)
-    numbers = _numbers(viewed=f.count("view_offset"), clicks=f.count("click_offset"))
-    counted = firsts.groupBy("cell").agg(*numbers, *_offsets("view_offset", "click_offset"))
-    names = marked.groupBy("cell", *columns).agg(f.lit(None).cast("string").alias(ON_IMPRESSIONS))
-    cells = counted.where("viewed > 0 OR clicks > 0").join(names, "cell")
-    return cells.select(*by, *NUMBERS, "first_offset", "last_offset")
+    counted = firsts.groupBy(*by).agg(
+        f.sum("served").alias("served"),
+        f.count("view_offset").alias("viewed"),
+        f.count("click_offset").alias("clicks"),
+        f.least(*map(f.min, ("first_served", "view_offset", "click_offset"))).alias("first_offset"),
+        f.greatest(*map(f.max, ("last_served", "view_offset", "click_offset"))).alias("last_offset"),
+    )
+    return counted.where("first_offset IS NOT NULL")
 
 
-def first_feedback(events: DataFrame, *columns: str) -> DataFrame:
-    """One row an impression that was viewed or clicked: the offsets of its first view (a click is one) and click."""
-    is_click = f.col("kind") == Kind.CLICKED.value
-    return (
-        events.where(f.col("kind") != Kind.SERVED.value)
-        .groupBy("impression_id", *columns)
-        .agg(
-            f.min("log_offset").alias("view_offset"),
-            f.min(f.when(is_click, f.col("log_offset"))).alias("click_offset"),
-        )
+def _firsts(events: DataFrame, by: Sequence[str]) -> DataFrame:
+    """One pass over everything: a row for all impressions of a place, and one each that was viewed or clicked."""
+    kind, offset = f.col("kind"), f.col("log_offset")
+    # As a text, whatever its bytes: only by texts and numbers does Spark group in compiled code.
+    impression = f.when(kind != Kind.SERVED.value, f.col("impression_id").cast("string")).alias("impression")
+    groups = events.groupBy(*by, impression).agg(
+        f.count("*").alias("events"),
+        f.min(offset).alias("first"),
+        f.max(offset).alias("last"),
+        f.min(f.when(kind == Kind.CLICKED.value, offset)).alias("click_offset"),
+    )
+    is_served = f.col("impression").isNull()
+    return groups.select(
+        *by,
+        "impression",
+        f.when(is_served, f.col("events")).otherwise(0).alias("served"),
+        f.when(is_served, f.col("first")).alias("first_served"),
+        f.when(is_served, f.col("last")).alias("last_served"),
+        f.when(~is_served, f.col("first")).alias("view_offset"),
+        "click_offset",
     )
 
 
-def _not_claimed(feedback: DataFrame, claimed: DataFrame) -> DataFrame:
+def first_feedback(events: DataFrame) -> DataFrame:
+    """One row an impression that was viewed or clicked: the offsets of its first view (a click is one) and click."""
+    firsts = _firsts(events.where(f.col("kind") != Kind.SERVED.value), ())
+    return firsts.select(f.col("impression").cast("binary").alias("impression_id"), "view_offset", "click_offset")
+
+
+def _not_claimed(firsts: DataFrame, claimed: DataFrame) -> DataFrame:
     """Without the offsets of views and clicks that were counted elsewhere."""
+    impression = f.col("impression_id").cast("string").alias("impression")
     for kind, column in ((Kind.VIEWED, "view_offset"), (Kind.CLICKED, "click_offset")):
-        ids = claimed.where(f.col("kind") == kind.value).select("impression_id", f.lit(True).alias("is_claimed"))
-        joined = feedback.join(ids.distinct(), "impression_id", "left")
+        ids = claimed.where(f.col("kind") == kind.value).select(impression, f.lit(True).alias("is_claimed"))
+        joined = firsts.join(ids.distinct(), "impression", "left")
         kept = f.when(f.col("is_claimed").isNull(), f.col(column))
-        feedback = joined.withColumn(column, kept).drop("is_claimed")
-    return feedback
+        firsts = joined.withColumn(column, kept).drop("is_claimed")
+    return firsts
 
 
 def by_cell(counts: DataFrame) -> DataFrame:
@@ -176,17 +189,6 @@ def first_names(counts: DataFrame, column: str, most: int = MAX_REFERRERS) -> Da
     firsts = named.agg(f.min("first_offset").alias("first_offset"))
     order = f.row_number().over(Window.partitionBy("tenant", "shard").orderBy("first_offset", column))
     return firsts.withColumn("order", order).where(f.col("order") <= most).drop("order")
-
-
-def _numbers(**given: Column) -> list[Column]:
-    return [given.get(name, f.lit(0).cast("bigint")).alias(name) for name in NUMBERS]
-
-
-def _offsets(*columns: str) -> list[Column]:
-    """Where the first and the last record stand that counted."""
-    firsts, lasts = [f.min(column) for column in columns], [f.max(column) for column in columns]
-    first, last = (firsts[0], lasts[0]) if len(columns) == 1 else (f.least(*firsts), f.greatest(*lasts))
-    return [first.alias("first_offset"), last.alias("last_offset")]
 
 
 def _sums(counts: DataFrame, key: Sequence[str]) -> DataFrame:

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable[..., SparkSession]") -> int:
     from spark_jobs.events import Wanted, check, day_range, read_archive
-    from spark_jobs.folding import accepted, count, without_repetitions
+    from spark_jobs.folding import accepted_once, count
 
     clock = job.Clock()
     output = free(given.output, "csv" if given.output else "console")
@@ -58,7 +58,7 @@ def _work(given: argparse.Namespace, settings: Settings, open_session: "Callable
         _check_tenant(store, given.tenant)
         check(archive, wanted)
         events = read_archive(open_session(connectors=False), archive, wanted).where("customer IS NOT NULL")
-        counts = count(accepted(without_repetitions(events)), BY).persist()
+        counts = count(accepted_once(events), BY).persist()
         segments = cluster(counts, given.most, given.seed).persist()
         print(job.table(summary(segments), HEADING))
         if given.output:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,10 +20,14 @@ from kafka_ingest.wire import event_schema, frame
 from services.kafka import Kafka
 from settings import ROOT
 from storage.archive import ArchiveDirectory
+from storage.cassandra_epochs import epochs
+from storage.cassandra_session import CassandraOptions
 from storage.sqlite import SqliteStore
+from tests.counting.group import Place
 from tests.kafka.topic import Topic
 from tests.service_process import wait_until
 from tests.spark.front_door import environment, files_below
+from tests.spark.stack import Jobs
 from tests.storage.archived import archive_of, read, some_events, stamped
 from tests.storage.events import DAY, Log
 
@@ -141,6 +146,36 @@ def test_a_recount_that_publishes(embedded: dict[str, str], tmp_path: Path) -> N
     assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
     assert store.counts("shop", "home", 0, 2 * DAY) == before
     store.close()
+
+
+def test_a_recount_that_fills_an_epoch_leaves_the_live_one_and_the_next_run_publishes(
+    kafka: Kafka, keyspace: CassandraOptions, spark: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = Place(tmp_path, kafka, keyspace, partitions=1)
+    try:
+        put(place.topic, *EVENTS)
+        place.consumer()
+        place.wait_until_counted(len(EVENTS))
+        jobs = Jobs(place, spark, spark_options=QUICK)
+        job = Running("recount", jobs.environment, tmp_path / "log", "--publish", "--source", "topic")
+        code = job.stop_when(lambda: "filling" in states(place), "an epoch is being filled")
+        assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
+        first = place.epoch.number
+        assert states(place) == {"active": [first], "filling": [first + 1]}
+        assert jobs.recount(publish=True, source="topic") == 0
+        # Against the live epoch, that the other run left as it was.
+        assert f"epoch {first + 2} is filled and published; 0 differences" in capsys.readouterr().out
+        assert states(place) == {"retired": [first], "filling": [first + 1], "active": [first + 2]}
+    finally:
+        place.close()
+
+
+def states(place: Place) -> dict[str, list[int]]:
+    """State -> numbers of the epochs that are in it."""
+    found: dict[str, list[int]] = {}
+    for epoch in epochs(place.session):
+        found.setdefault(epoch.state, []).append(epoch.number)
+    return found
 
 
 @pytest.fixture
