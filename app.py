@@ -4,6 +4,7 @@ Importing this module connects nothing: `application` is built when it is first 
 """
 
 import argparse
+import gc
 import os
 import random
 import signal
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from web.worker import Worker
 
 SWITCH_SECONDS = 0.0005
+ALLOCATIONS_BETWEEN_COLLECTIONS = 50_000
+"""A request leaves no garbage in cycles; looking for it after every 700 objects took 3 % of a busy worker."""
 BUSY_SECONDS = 0.5
 """How long a change of configuration waits for its turn to write: the worker's requests for banners wait with it."""
 COMMANDS = {
@@ -68,6 +71,7 @@ def create_app(settings: Settings) -> "Flask":
 
     # A request that lets the journal's write run would else wait up to 5 ms for its turn after a background thread.
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS)
     store = store_for(settings, busy_seconds=BUSY_SECONDS)
     worker = create_worker(settings, store)
     memory = PageMemory(store, settings.paths.snapshot / "daily_counts.json")

@@ -141,16 +141,14 @@ def encode_unstamped(event: BannerEvent) -> bytes:
         event.impression_id,
         text(event.tenant) + text(event.slot) + text(event.city) + text(event.banner),
         policy_field(event.policy),
-        event.day,
-        event.served_at,
-        event.received_at,
+        times_field(event.day, event.served_at, event.received_at),
         event.propensity,
         text(event.reason),
         verdict_field(event.verdict),
-        event.customer,
-        event.referrer,
+        customer_field(event.customer),
+        optional_text(event.referrer),
         rest_field(event.platform, event.would_be_banner, event.eligible),
-        event.unrecognised_city,
+        optional_text(event.unrecognised_city),
     )
 
 
@@ -164,41 +162,53 @@ def verdict_field(verdict: str) -> bytes:
     return _VERDICTS[verdict]
 
 
+def times_field(day: int, served_at: int, received_at: int) -> bytes:
+    """For `assemble`: the three fields behind each other."""
+    served = _growing(served_at)
+    return _known_long(day) + served + (served if received_at == served_at else _growing(received_at))
+
+
+def customer_field(customer: bytes | None) -> bytes:
+    """For `assemble`."""
+    return _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer
+
+
+@lru_cache(maxsize=65_536)
+def optional_text(value: str | None) -> bytes:
+    """For `assemble`: referrer and unrecognised_city."""
+    return _NULL if value is None else _PRESENT + _new_text(value)
+
+
 def assemble(
     kind: bytes,
     impression_id: bytes,
     place: bytes,
     policy: bytes,
-    day: int,
-    served_at: int,
-    received_at: int,
+    times: bytes,
     propensity: float,
     reason: bytes,
     verdict: bytes,
-    customer: bytes | None,
-    referrer: str | None,
+    customer: bytes,
+    referrer: bytes,
     rest: bytes,
-    unrecognised_city: str | None,
+    unrecognised_city: bytes,
 ) -> bytes:
-    """All fields but the last three, those in bytes already encoded: `place` is tenant, slot, city and banner, `rest`
-    platform, would_be_banner and eligible. So a request encodes only what is new about it."""
-    served = _growing(served_at)
+    """All fields but the last three, already encoded: `place` is tenant, slot, city and banner, `times` day, served_at
+    and received_at, `rest` platform, would_be_banner and eligible. So a request encodes only what is new about it."""
     return b"".join(
         (
             kind,
             impression_id,
             place,
             policy,
-            _known_long(day),
-            served,
-            served if received_at == served_at else _growing(received_at),
+            times,
             _double(propensity),
             reason,
             verdict,
-            _NULL if customer is None else _PRESENT + _known_long(len(customer)) + customer,
-            _NULL if referrer is None else _PRESENT + text(referrer),
+            customer,
+            referrer,
             rest,
-            _NULL if unrecognised_city is None else _PRESENT + text(unrecognised_city),
+            unrecognised_city,
         )
     )
 

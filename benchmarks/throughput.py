@@ -40,10 +40,10 @@ def measure_click(directory: Path, seconds: float, workers: int) -> list[Result]
         return _compare(f"POST /click, {_workers(workers)}", target, hello_url, clicks.load, seconds, CLICK_RATIO)
 
 
-def load_banner(target: Target, seconds: float) -> Load:
+def load_banner(target: Target, seconds: float, connections: int = wrk.CONNECTIONS) -> Load:
     """GET /banner all over the first slots and cities that CONTENT has too."""
     slots, cities = min(target.content.slots, CONTENT.slots), min(target.content.cities, CONTENT.cities)
-    return wrk.run(target.url, seconds, "banner", target.key, slots, cities)
+    return wrk.run(target.url, seconds, "banner", target.key, slots, cities, connections=connections)
 
 
 class Clicks:

@@ -32,9 +32,9 @@ def check() -> None:
         raise CannotMeasure(INSTALL)
 
 
-def run(url: str, seconds: float, *arguments: object) -> Load:
+def run(url: str, seconds: float, *arguments: object, connections: int = CONNECTIONS) -> Load:
     """Put load on the server for so long; the arguments are those of load.lua. Raises CannotMeasure on any error."""
-    command = ["wrk", f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{max(round(seconds), 1)}s", "-s", str(SCRIPT), url, "--"]
+    command = ["wrk", f"-t{THREADS}", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "-s", str(SCRIPT), url, "--"]
     done = subprocess.run([*command, *map(str, arguments)], capture_output=True, text=True, check=False)
     result = next((line.split()[1:] for line in done.stdout.splitlines() if line.startswith("RESULT ")), None)
     if done.returncode or result is None:

@@ -1,7 +1,8 @@
 """Selection probabilities by slot and visit, kept until there is a reason to compute them again."""
 
+from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate, compress
@@ -109,8 +110,9 @@ class Cell:
     banners: tuple[Banner, ...]
     ids: tuple[str, ...]
     """Of the banners."""
-    probabilities: list[float]
-    cumulative: list[float]
+    probabilities: "array[float]"
+    """As doubles: of thousands of cells, lists of numbers would fill the processor's caches."""
+    cumulative: "array[float]"
     way: Way
     """Of a visitor outside the holdout."""
     written: Written
@@ -158,12 +160,14 @@ class Cell:
             return self.draw(random_number)
         chances = self._chances_without(taken)
         ends = list(accumulate(chances))
-        if not ends or not ends[-1]:
+        if not ends or not (total := ends[-1]):
             return None
         # What has no chance ends where the banner before it does, so no number falls on it; the last end, which
         # rounding may reach, belongs to the first banner that ends there.
-        index = min(bisect_right(ends, random_number * ends[-1]), bisect_left(ends, ends[-1]))
-        return Choice(self, self.banners[index], self.way, chances[index] / ends[-1], self._rest(chances))
+        index = bisect_right(ends, random_number * total)
+        if index == len(ends):
+            index = bisect_left(ends, total)
+        return Choice(self, self.banners[index], self.way, chances[index] / total, self._rest(chances))
 
     def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
         """One of the banners whose id is not taken, each with the same probability; None where none is left."""
@@ -174,13 +178,13 @@ class Cell:
         return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left), rest)
 
     def _chances_without(self, taken: Collection[str]) -> list[float]:
-        chances = self.probabilities.copy()
+        chances, ids = self.probabilities.tolist(), self.ids
         for banner in taken:
-            if banner in self.ids:
-                chances[self.ids.index(banner)] = 0.0
+            if banner in ids:
+                chances[ids.index(banner)] = 0.0
         return chances
 
-    def _rest(self, chances: list[float]) -> bytes:
+    def _rest(self, chances: Sequence[float]) -> bytes:
         """What events say at their end where these were the chances."""
         return rest_field(self.visit.platform, None, eligible_among(self.ids, chances) if self.is_open else None)
 
@@ -223,8 +227,8 @@ def compute(knowledge: SlotKnowledge, visit: Visit, now_us: int, sampler: Sample
         visit,
         banners,
         ids,
-        chances,
-        cumulative(chances) if chances else [],
+        array("d", chances),
+        array("d", cumulative(chances) if chances else ()),
         WAYS[reason],
         Written.of(knowledge.tenant.id, slot.id, visit, eligible_among(ids, chances) if is_open else None),
         is_open,
@@ -248,7 +252,7 @@ def contenders(
     return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
 
 
-def eligible_among(ids: tuple[str, ...], chances: list[float]) -> str:
+def eligible_among(ids: tuple[str, ...], chances: Sequence[float]) -> str:
     """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
     return " ".join(compress(ids, chances))
 

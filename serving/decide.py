@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
-from bandit.event import SERVED_KIND, assemble, stamper, text, verdict_field
+from bandit.event import SERVED_KIND, assemble, customer_field, optional_text, stamper, text, times_field, verdict_field
 from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
@@ -14,7 +14,7 @@ from serving.keyring import Keyring, customer_digest
 from serving.page import choose_apart
 from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
-from serving.token import CUSTOMER_BYTES, Signer, impression_id, name
+from serving.token import CUSTOMER_BYTES, Signer, impression_id, name, sign, verify
 from serving.verdict import Judge, Visitor
 from storage.journal import Encode, Journal, JournalRefused
 
@@ -68,20 +68,16 @@ class Decision(NamedTuple):
     """ISO 8601 in the tenant's zone."""
 
 
-class Impression(NamedTuple):
-    """A choice that was judged and written down, and is not journaled yet."""
+class _Occasion(NamedTuple):
+    """What all impressions of one request have in common."""
 
-    choice: Choice
-    id: bytes
+    now_us: int
     day: int
     served_at: str
-    """ISO 8601 in the tenant's zone."""
-    shard: int
+    event_times: bytes
+    visitor: Visitor
     customer: bytes | None
-    referrer: str | None
-    is_accepted: bool
-    body: bytes
-    """The event without its stamp."""
+    event_customer: bytes
 
 
 class Decider:
@@ -131,8 +127,8 @@ class Decider:
             choice = self._choose(cell, view.slot.holdout_share, digest)
         else:
             choice = cell.show_in_shadow(shown, self._random())
-        impression = self._written(question, choice, digest, visitor, now_us)
-        return self._signed(impression, recorded=self._record(impression))
+        decision, shard, body = self._written(question, choice, _occasion(view, now_us, digest, visitor))
+        return decision if self._record(shard, body) else self._unrecorded(decision)
 
     def decide_page(
         self, questions: Sequence[Question], customer_id: str | None, visitor: Visitor
@@ -148,53 +144,50 @@ class Decider:
         unit = self._random() if digest is None else holdout_unit(digest)
         cells = [self._snapshot.cell(question.view, question.visit, now_us) for question in questions]
         choices = choose_apart(cells, [question.shown for question in questions], unit, self._random)
-        impressions = [
-            None if choice is None else self._written(question, choice, digest, visitor, now_us)
+        occasion = _occasion(questions[0].view, now_us, digest, visitor)
+        written = [
+            None if choice is None else self._written(question, choice, occasion)
             for question, choice in zip(questions, choices, strict=True)
         ]
-        recorded = self._record_all([impression for impression in impressions if impression is not None])
-        return [
-            None if impression is None else self._signed(impression, recorded=recorded) for impression in impressions
-        ]
+        recorded = self._record_all([(one[1], one[2]) for one in written if one is not None])
+        decisions = [None if one is None else one[0] for one in written]
+        return decisions if recorded else [None if one is None else self._unrecorded(one) for one in decisions]
 
     def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
         return None if customer_id is None else customer_digest(self._keyring.customer_key, tenant, customer_id)
 
-    def _written(
-        self, question: Question, choice: Choice, digest: bytes | None, visitor: Visitor, now_us: int
-    ) -> Impression:
+    def _written(self, question: Question, choice: Choice, occasion: _Occasion) -> tuple[Decision, int, bytes]:
+        """What is answered if it can be recorded, and the shard and the event to record, without its stamp."""
         view, visit, referrer, unrecognised, _ = question
         cell, banner, way, propensity, event_rest = choice
-        tenant, customer = view.tenant.id, None if digest is None else digest[:CUSTOMER_BYTES]
+        now_us, day, served_at, times, visitor, customer, event_customer = occasion
+        tenant, written = view.tenant.id, cell.written
         is_accepted = (verdict := self._judge.served(tenant, visitor, now_us)) is _ACCEPTED
         impression = impression_id(now_us, self._random_bits(64))
-        day, served_at = view.clock.read(now_us)
         body = assemble(
             SERVED_KIND,
             impression,
-            cell.written.event_place + text(banner.id),
+            written.event_place + text(banner.id),
             way.event_policy,
-            day,
-            now_us,
-            now_us,
+            times,
             propensity,
             way.event_reason,
             _ACCEPTED_FIELD if is_accepted else verdict_field(verdict),
-            customer,
-            referrer,
+            event_customer,
+            optional_text(referrer),
             event_rest,
-            unrecognised,
+            optional_text(unrecognised),
         )
         partitions = self._snapshot.partitions
         shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
-        return Impression(choice, impression, day, served_at, shard, customer, referrer, is_accepted, body)
+        where = written.token_place + name(banner.id)
+        token = self._sign(impression, day, shard, way.token_policy, is_accepted, propensity, customer, where, referrer)
+        return Decision(choice, token, True, served_at), shard, body
 
-    def _signed(self, impression: Impression, *, recorded: bool) -> Decision:
-        choice, identifier, day, served_at, shard, customer, referrer, is_accepted, _ = impression
-        cell, banner, way, propensity, _ = choice
-        where, counted = cell.written.token_place + name(banner.id), recorded and is_accepted
-        token = self._sign(identifier, day, shard, way.token_policy, counted, propensity, customer, where, referrer)
-        return Decision(choice, token, recorded, served_at)
+    def _unrecorded(self, decision: Decision) -> Decision:
+        """The same for a journal that refused it, so that nothing which follows from it counts."""
+        token = verify(decision.token.decode("ascii"), self._keyring)._replace(counted=False)
+        return decision._replace(token=sign(token, self._keyring).encode("ascii"), recorded=False)
 
     def _choose(self, cell: Cell, holdout_share: float, digest: bytes | None) -> Choice:
         random_number = self._random
@@ -204,21 +197,28 @@ class Decider:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
 
-    def _record(self, impression: Impression) -> bool:
-        body, stamp = impression.body, stamper(impression.shard, self._journal.id)
+    def _record(self, shard: int, body: bytes) -> bool:
+        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(impression.shard, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, lambda sequence: body + stamp(sequence))
         except JournalRefused:
             return False
         return True
 
-    def _record_all(self, impressions: Sequence[Impression]) -> bool:
+    def _record_all(self, events: Sequence[tuple[int, bytes]]) -> bool:
         journal = self._journal
         try:
-            journal.append_all([(one.shard, _stamped(one.body, stamper(one.shard, journal.id))) for one in impressions])
+            journal.append_all([(shard, _stamped(body, stamper(shard, journal.id))) for shard, body in events])
         except JournalRefused:
             return False
         return True
+
+
+def _occasion(view: SlotView, now_us: int, digest: bytes | None, visitor: Visitor) -> _Occasion:
+    day, served_at = view.clock.read(now_us)
+    customer = None if digest is None else digest[:CUSTOMER_BYTES]
+    times = times_field(day, now_us, now_us)
+    return _Occasion(now_us, day, served_at, times, visitor, customer, customer_field(customer))
 
 
 def _stamped(body: bytes, stamp: Encode) -> Encode:

@@ -21,19 +21,19 @@ def choose_apart(
     choices: list[Choice | None] = [None] * len(cells)
     candidates = [1 if cell.knowledge.slot.shadow else len(cell.banners) for cell in cells]
     for index in sorted(range(len(cells)), key=candidates.__getitem__):
-        choice = _choose(cells[index], shown[index], unit, taken, random())
+        cell = cells[index]
+        slot = cell.knowledge.slot
+        if slot.shadow:
+            choice = _show_in_shadow(cell, shown[index], taken, random())
+        elif unit < slot.holdout_share and cell.is_open:
+            choice = cell.draw_apart_for_holdout(taken, random())
+        else:
+            choice = cell.draw_apart(taken, random())
         if choice is not None:
             taken.add(choice.banner.id)
             choices[index] = choice
     return choices
 
 
-def _choose(
-    cell: Cell, shown: Banner | None, unit: float, taken: Collection[str], random_number: float
-) -> Choice | None:
-    slot = cell.knowledge.slot
-    if slot.shadow:
-        return None if shown is None or shown.id in taken else cell.show_in_shadow(shown, random_number)
-    if unit < slot.holdout_share and cell.is_open:
-        return cell.draw_apart_for_holdout(taken, random_number)
-    return cell.draw_apart(taken, random_number)
+def _show_in_shadow(cell: Cell, shown: Banner | None, taken: Collection[str], random_number: float) -> Choice | None:
+    return None if shown is None or shown.id in taken else cell.show_in_shadow(shown, random_number)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import datetime
+from sys import intern
 from typing import Any, TypeVar
 
 from bandit.model import ApiKey, Banner, Role, Slot, Tenant, Trial
@@ -25,6 +26,8 @@ _READ: dict[type, dict[str, Callable[[Any], Any]]] = {
     ApiKey: {"role": Role, "secret_hash": bytes.fromhex, "created_at": _time},
     Slot: {"platforms": tuple, "trial": Trial},
     Banner: {
+        # Slots share the ids of their banners; a page compares them with each other.
+        "id": intern,
         "starts_at": _time,
         "ends_at": _time,
         "cities": tuple,

@@ -10,25 +10,33 @@ from serving.decide import Decision
 from web.errors import ApiError
 
 
-def render(decision: Decision, base: bytes) -> bytes:
+def render(decision: Decision, base: bytes, opening: bytes = b"{") -> bytes:
     """The answer as JSON. `base` is the address of this service, as it may stand inside a JSON text."""
     choice, token, recorded, served_at = decision
     cell, banner, way, propensity, _ = choice
     head, tail = cell.knowledge.rendered.get(banner.id) or _known_parts(cell.knowledge, banner)
-    return (
-        b'%b%b%b,"city":"%b",%b,"propensity":%a,"click_url":"%b/go/%b","token":"%b","recorded":%b,"served_at":"%b"}'
-    ) % (
-        head,
-        base if head else b"",
-        tail,
-        cell.written.city,
-        way.answer,
-        propensity,
-        base,
-        token,
-        token,
-        b"true" if recorded else b"false",
-        served_at.encode(),
+    return b"".join(
+        (
+            opening,
+            head,
+            base if head else b"",
+            tail,
+            b',"city":"',
+            cell.written.city,
+            b'",',
+            way.answer,
+            b',"propensity":',
+            repr(propensity).encode(),
+            b',"click_url":"',
+            base,
+            b"/go/",
+            token,
+            b'","token":"',
+            token,
+            b'","recorded":true,"served_at":"' if recorded else b'","recorded":false,"served_at":"',
+            served_at.encode(),
+            b'"}',
+        )
     )
 
 
@@ -42,7 +50,7 @@ def _one_of_page(result: Decision | ApiError | None, base: bytes) -> bytes:
         return b'{"status":204}'
     if isinstance(result, ApiError):
         return orjson.dumps({"status": result.status, **result.body()})
-    return b'{"status":200,' + render(result, base)[1:]
+    return render(result, base, b'{"status":200,')
 
 
 def _known_parts(knowledge: SlotKnowledge, banner: Banner) -> tuple[bytes, bytes]:
@@ -58,7 +66,7 @@ def _known_parts(knowledge: SlotKnowledge, banner: Banner) -> tuple[bytes, bytes
         "width": banner.width or slot.width,
         "height": banner.height or slot.height,
     }
-    before = orjson.dumps(place)[:-1] + b',"image_url":"'
+    before = orjson.dumps(place)[1:-1] + b',"image_url":"'
     after = orjson.dumps(banner.image_url)[1:] + b"," + orjson.dumps(rest)[1:-1]
     # A picture of our own store is kept without host.
     parts = (before, after) if banner.image_url.startswith("/") else (b"", before + after)
