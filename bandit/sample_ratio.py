@@ -7,10 +7,10 @@ of some banners are lost, or where what counts depends on the banner; then nothi
 
 from collections import defaultdict
 from collections.abc import Iterable
-from math import log, sqrt
+from math import fsum, log, sqrt
 from typing import NamedTuple
 
-from bandit.model import SampledRow
+from bandit.model import Banner, SampledRow, Slot
 
 FALSE_ALARM = 1e-4
 """Largest probability that a banner, looked at once, is out of ratio by chance."""
@@ -38,29 +38,40 @@ class _Sums(NamedTuple):
     squares: float = 0.0
 
 
-def check(rows: Iterable[SampledRow], exploration_share: float) -> list[Ratio]:
+def check(rows: Iterable[SampledRow], slot: Slot, banners: Iterable[Banner]) -> list[Ratio]:
     """One ratio for each banner that competed, most decisions first.
 
-    `exploration_share` is the slot's: what is spread evenly is the least that a banner may have, also one that was
-    never drawn.
+    `banners` are the slot's, which tell how rarely one may be drawn. A slot that gave its banners less in the days of
+    `rows` than it does now may raise an alarm about one that was never drawn.
     """
     competed: defaultdict[str, int] = defaultdict(int)
     sums: defaultdict[str, _Sums] = defaultdict(_Sums)
-    heaviest = 1.0
+    heaviest, known = 1.0, list(banners)
     for row in rows:
         eligible = row.eligible.split()
-        least = exploration_share / len(eligible)
-        heaviest = max(heaviest, row.largest, 1 / least if least else 0.0)
+        least = least_share(slot, known, len(eligible))
+        heaviest = max(heaviest, row.largest, 1 / least if least else float("inf"))
         for banner in eligible:
             competed[banner] += row.decisions
         # The holdout may draw one that the learned choice cannot, by a ceiling of 0: it has no ratio there.
         if row.banner in eligible:
             drawn, inverse, squares = sums[row.banner]
             sums[row.banner] = _Sums(drawn + row.decisions, inverse + row.inverse, squares + row.squares)
-    if not exploration_share:
-        heaviest = float("inf")
     ratios = [_ratio(banner, decisions, sums[banner], heaviest) for banner, decisions in competed.items()]
     return sorted(ratios, key=lambda one: (-one.decisions, one.banner))
+
+
+def least_share(slot: Slot, banners: Iterable[Banner], competing: int) -> float:
+    """What none of so many competing banners has less of.
+
+    Those with a ceiling of 0 do not compete, yet have their part of what is spread evenly before it is taken from them.
+    Of that, the floors of others leave a banner at least the part that they do not take themselves.
+    """
+    enabled = [banner for banner in banners if banner.enabled]
+    ceilings = [slot.new_banner_max_share, *(banner.max_share for banner in enabled)]
+    spread = slot.exploration_share / (competing + ceilings[1:].count(0.0))
+    left = max(1 - fsum(banner.min_share for banner in enabled), 0.0)
+    return min(spread * left, *filter(None, ceilings))
 
 
 def _ratio(banner: str, decisions: int, sums: _Sums, heaviest: float) -> Ratio:

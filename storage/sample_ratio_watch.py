@@ -47,7 +47,7 @@ def find(store: Store, now_us: int) -> set[Alarm]:
     for (tenant, slot_id), slot in configuration.slots.items():
         today = day_of(now_us, configuration.tenants[tenant].time_zone)
         rows = store.sampled(tenant, slot_id, today - LOOKBACK_DAYS + 1, today)
-        ratios = check(rows, slot.exploration_share)
+        ratios = check(rows, slot, configuration.banners.get((tenant, slot_id), {}).values())
         found |= {Alarm(tenant, slot_id, ratio.banner) for ratio in ratios if ratio.alarm}
     return found
 

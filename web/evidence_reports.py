@@ -64,7 +64,8 @@ def report_standing(query: SlotQuery) -> Json:
 def report_sampling(query: Period) -> Json:
     """Whether banners were drawn as often as their logged propensities say (the sample-ratio check)."""
     scope = scope_of(query)
-    ratios = check(context().store.sampled(*scope.place()), scope.slot.exploration_share)
+    banners = banners_of(scope.tenant.id, scope.slot.id).values()
+    ratios = check(context().store.sampled(*scope.place()), scope.slot, banners)
     rows = [ratio._asdict() for ratio in ratios]
     return {**scope.heading(), "alarm": any(ratio.alarm for ratio in ratios), "rows": rows}
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from benchmarks.regret.plot import plot
 from benchmarks.regret.simulation import Terms
-from benchmarks.regret.studies import STUDIES, Outcome, Row, Size
+from benchmarks.regret.studies import STUDIES
+from benchmarks.regret.study import Outcome, Row, Size
 
 FULL = Size(seeds=20, impressions=300_000)
 QUICK = Size(seeds=3, impressions=50_000, slack=1.4)

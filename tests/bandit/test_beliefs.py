@@ -7,6 +7,7 @@ from bandit.beliefs import beliefs
 from bandit.model import CountRow, Trial
 from bandit.posterior import fit
 from bandit.reports import Belief
+from bandit.standing import State, standing
 from bandit.thompson import probabilities
 
 DAY = 20_000
@@ -83,3 +84,30 @@ def test_the_cities_together_borrow_little() -> None:
     both = believed([counts(20_000, 400), counts(20_000, 800, city="Delhi", banner="new")])
     assert both["new"].estimate == pytest.approx(0.04, rel=0.02)
     assert both["new"].borrowed_trials < 2_000
+
+
+EXTREMES = {
+    "nothing shown": [],
+    "no click anywhere": [
+        counts(5_000, 0, city=f"c{city}", banner=f"b{number}") for city in range(3) for number in range(80)
+    ],
+    "ten million trials in a cell": [counts(10_000_000, 300_000, banner="b1"), counts(1, 0, city="Delhi", banner="b2")],
+    "ten million trials without a click": [counts(10_000_000, 0, banner="b1"), counts(1, 1, banner="b2")],
+}
+
+
+@pytest.mark.parametrize("names", [["b1"], [f"b{number}" for number in range(80)]], ids=["one competes", "80 compete"])
+@pytest.mark.parametrize("rows", EXTREMES.values(), ids=EXTREMES)
+def test_reports_of_extreme_counts_are_finite_and_chances_sum_to_one(rows: list[CountRow], names: list[str]) -> None:
+    weights = dict.fromkeys(names, 1.0)
+    for city in (None, "Mumbai", "Nowhere"):
+        found = believed(rows, weights=weights, city=city)
+        assert sum(belief.p_best for belief in found.values()) == pytest.approx(1)
+        assert np.isfinite(list(found.values())).all()
+        assert all(0 <= belief.estimate_low <= belief.estimate_high <= 1 for belief in found.values())
+    race = standing(rows, trial=Trial.SERVED, today=DAY, half_life_days=None, lookback_days=90, weights=weights)
+    assert sum(each.p_best for each in race.banners) == pytest.approx(1)
+    assert race.value_remaining is not None
+    assert np.isfinite([race.value_remaining, *(value for each in race.banners for value in each[1:])]).all()
+    if len(names) == 1:
+        assert (race.state, race.ahead, race.value_remaining) == (State.WINNER, ("b1",), 0)

@@ -1,14 +1,27 @@
 """The sample-ratio check, on draws of which the truth is known."""
 
+from random import Random
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from bandit.model import SampledRow
+from bandit.model import Banner, SampledRow, Slot
 from bandit.posterior import Array
-from bandit.sample_ratio import Ratio, check
+from bandit.sample_ratio import Ratio, check, least_share
+from bandit.shares import apply
 
 BANNERS, CITIES, EXPLORATION = 6, 10, 0.005
 NAMES = " ".join(f"b{number}" for number in range(BANNERS))
+
+
+def slot(exploration: float) -> Slot:
+    return Slot("home", exploration_share=exploration)
+
+
+def banner(name: str, floor: float, ceiling: float) -> Banner:
+    return Banner("home", name, "/p.png", "https://x.example/", min_share=floor, max_share=ceiling)
 
 
 def drawn(
@@ -28,7 +41,7 @@ def drawn(
             for number, (times, p) in enumerate(zip(shown, written, strict=True))
             if times
         ]
-    return check(rows, exploration)
+    return check(rows, slot(exploration), [])
 
 
 def test_draws_from_the_logged_probabilities_raise_no_alarm() -> None:
@@ -56,24 +69,43 @@ def test_a_banner_that_was_never_drawn_raises_an_alarm_once_chance_cannot_explai
     def rows(decisions: int) -> list[SampledRow]:
         return [SampledRow(1, "a b", "a", decisions, decisions / 0.9, decisions / 0.81, 1 / 0.9)]
 
-    assert [ratio.alarm for ratio in check(rows(100), 0.2)] == [False, False]
-    never = check(rows(100_000), 0.2)[1]
+    assert [ratio.alarm for ratio in check(rows(100), slot(0.2), [])] == [False, False]
+    never = check(rows(100_000), slot(0.2), [])[1]
     assert (never.banner, never.drawn, never.ratio, never.alarm) == ("b", 0, 0.0, True)
+
+
+def test_a_banner_that_a_floor_or_a_ceiling_makes_rare_raises_no_alarm_while_it_was_not_drawn() -> None:
+    rows = [SampledRow(1, "a b", "a", 20_000, 20_000.0, 20_000.0, 1.0)]
+    assert check(rows, slot(0.005), [])[1].alarm
+    for floor_of_a, ceiling_of_b in ((0.95, 1.0), (0.0, 1e-4), (1.0, 1.0)):
+        banners = [banner("a", floor_of_a, 1.0), banner("b", 0.0, ceiling_of_b)]
+        assert not any(ratio.alarm for ratio in check(rows, slot(0.005), banners))
+
+
+@given(st.integers(1, 8), st.floats(0.001, 1.0), st.randoms(use_true_random=False))
+def test_no_banner_is_served_more_rarely_than_the_check_supposes(count: int, exploration: float, rng: Random) -> None:
+    learned = np.array([rng.random() ** 4 for _ in range(count)]) + 1e-12
+    floors = [rng.choice((0.0, 0.9 * rng.random() / count)) for _ in range(count)]
+    ceilings = [rng.choice((1.0, 0.0 if floor == 0 else 1.0, max(floor, rng.random() ** 3))) for floor in floors]
+    served = apply(learned / learned.sum(), exploration_share=exploration, min_shares=floors, max_shares=ceilings)
+    banners = [banner(f"b{number}", *each) for number, each in enumerate(zip(floors, ceilings, strict=True))]
+    competing = int(np.count_nonzero(served))
+    assert served[served > 0].min() >= least_share(slot(exploration), banners, competing) * (1 - 1e-9)
 
 
 def test_without_exploration_the_log_cannot_tell_a_rare_banner_from_a_lost_one() -> None:
     rows = [SampledRow(1, "a b", "a", 100_000, 100_000.0, 100_000.0, 1.0)]
-    assert not any(ratio.alarm for ratio in check(rows, 0.0))
+    assert not any(ratio.alarm for ratio in check(rows, slot(0.0), []))
 
 
 def test_each_decision_counts_for_the_banners_it_was_made_among() -> None:
     rows = [SampledRow(1, "a b", "a", 10, 20.0, 40.0, 2.0), SampledRow(2, "b", "b", 5, 5.0, 5.0, 1.0)]
-    assert [(ratio.banner, ratio.decisions, ratio.drawn, ratio.inverse) for ratio in check(rows, 0.01)] == [
+    assert [(ratio.banner, ratio.decisions, ratio.drawn, ratio.inverse) for ratio in check(rows, slot(0.01), [])] == [
         ("b", 15, 5, 5.0),
         ("a", 10, 10, 20.0),
     ]
 
 
 def test_a_banner_only_the_holdout_may_draw_has_no_ratio() -> None:
-    assert [ratio.banner for ratio in check([SampledRow(1, "a", "b", 10, 20.0, 40.0, 2.0)], 0.01)] == ["a"]
-    assert check([], 0.01) == []
+    assert [ratio.banner for ratio in check([SampledRow(1, "a", "b", 10, 20.0, 40.0, 2.0)], slot(0.01), [])] == ["a"]
+    assert check([], slot(0.01), []) == []

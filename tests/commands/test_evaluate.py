@@ -1,5 +1,6 @@
 """Off-policy evaluation from files, up to the real log of the examples."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from storage.archive_export import export
 from storage.sqlite import SqliteStore
 from tests.installation import Installation
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "open_bandit"
+REPOSITORY = Path(__file__).parents[2]
+EXAMPLES = REPOSITORY / "examples" / "open_bandit"
 COLUMNS = (
     "--action-column=item_id",
     "--reward-column=click",
@@ -36,6 +38,18 @@ def printed(text: str, name: str) -> Line:
     return Line(float(value), float(low), float(high))
 
 
+def check_readme(log: str, text: str) -> None:
+    """The README's table has what was printed of this log, to four places."""
+    (row,) = (
+        line for line in (REPOSITORY / "README.md").read_text("utf-8").splitlines() if line.startswith(f"| `{log}`")
+    )
+    _, _, earned, _, *estimates, effective, _ = row.split("|")
+    told = [float(number) for number in re.findall(r"\d\.\d+", " ".join([earned, *estimates]))]
+    found = [printed(text, "the log itself").value, *printed(text, "IPS"), *printed(text, "DR")]
+    assert told == pytest.approx(found, abs=6e-5)
+    assert f"is worth {effective.strip()} decisions" in text
+
+
 def test_from_the_log_of_thompson_sampling_random_choice_would_have_earned_less(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -45,6 +59,7 @@ def test_from_the_log_of_thompson_sampling_random_choice_would_have_earned_less(
     # Its real value, in the log of random choice, is 0.0046.
     assert all(printed(text, each).high < printed(text, "the log itself").low for each in ("IPS", "SNIPS", "DR"))
     assert "too few agree" in text
+    check_readme("bts_men", text)
 
 
 @pytest.mark.parametrize("campaign", ["men", "women"])
@@ -56,6 +71,7 @@ def test_from_the_log_of_random_choice_thompson_sampling_would_have_earned_more(
     text = capsys.readouterr().out
     assert printed(text, "the log itself").value == 0.0046
     assert all(printed(text, each).value > 0.0046 for each in ("replay", "IPS", "SNIPS", "DR"))
+    check_readme(f"random_{campaign}", text)
 
 
 def test_a_log_that_hardly_shows_what_the_policy_would_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.regret.__main__ import main
-from benchmarks.regret.policies import ALONE_LOW, OURS, UNIFORM
+from benchmarks.regret.policies import ALONE_LOW, OURS, UNIFORM, told
 from benchmarks.regret.simulation import Terms, simulate
 from benchmarks.regret.world import Shape, draw_world
 
@@ -54,6 +54,16 @@ def test_a_city_never_seen_loses_less_when_it_borrows() -> None:
     ours = np.mean([simulate(new, OURS, seed, few, evidence=known).regret for seed in range(20)])
     alone = np.mean([simulate(new, ALONE_LOW, seed, few, evidence=nothing).regret for seed in range(20)])
     assert ours < 0.5 * alone
+    oracle = told(draw_world(Shape(0.0, cities=8, is_planted=True), np.random.default_rng(1)).rates[0], 0.3)
+    least = np.mean([simulate(new, oracle, seed, few, evidence=nothing).regret for seed in range(20)])
+    assert least <= ours
+
+
+def test_intervals_of_off_policy_evaluation_are_held_against_the_truth(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["off_policy", "--quick", "--seeds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"coverage of {name}, off 0.95 by" in printed for name in ("IPS", "SNIPS", "DR"))
+    assert "of 50 logs" in printed and "width of DR over that of IPS" in printed
 
 
 def test_the_command_prints_a_table_and_writes_every_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that look at one slot's counts: suggest_half_life and cluster_cities."""
+"""The commands that look at one slot: suggest_half_life and cluster_cities; and evaluate, as far as stores matter."""
 
 import time
 import xml.etree.ElementTree as ElementTree
@@ -9,10 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bandit.model import Banner, Slot, Tenant
+from bandit.model import Banner, Epoch, Slot, Tenant
 from bandit.zone import day_of
-from commands import cluster_cities, suggest_half_life
+from commands import cluster_cities, evaluate, suggest_half_life
+from storage import copy
+from storage.archive import ArchiveDirectory
+from storage.archive_export import export
+from storage.cassandra_epochs import create_epoch, publish_epoch
+from storage.cassandra_session import CassandraOptions, CassandraSession
 from storage.sqlite import SqliteStore
+from tests.backends import environment
 from tests.storage.events import Log, clicked, served
 
 TODAY = day_of(time.time_ns() // 1000, "Asia/Kolkata")
@@ -42,7 +48,7 @@ def fill(environ: Mapping[str, str], days: int, trials: int, rate: Callable[[int
         for city, banner in ((city, banner) for city in CITIES for banner in ("b1", "b2", "b3")):
             for is_click in rng.random(trials) < rate(day - TODAY + days, city, banner):
                 number += 1
-                impression = served(number, day=day, city=city, banner=banner)
+                impression = served(number, day=day, city=city, banner=banner, eligible="b1 b2 b3", propensity=1 / 3)
                 events += [impression, clicked(impression)] if is_click else [impression]
         store.deliver(log.records(*events))
     store.close()
@@ -85,6 +91,42 @@ def test_groups_of_cities_are_told_and_drawn(
     drawn = ElementTree.parse(picture).getroot()
     cells = [title.text or "" for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
     assert len(cells) == 18 and any(cell.startswith("agra: ") for cell in cells)
+
+
+def test_counts_that_moved_to_cassandra_say_the_same(
+    environ: dict[str, str],
+    keyspace: CassandraOptions,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(environ, 22, 10, lambda day, city, banner: 0.3 if (banner == "b2") == (city < "h") else 0.05)
+    archive = ArchiveDirectory(tmp_path / "archive")
+    export(SqliteStore(tmp_path / "data" / "banner.db"), archive, 0, lambda _: None)
+    distributed = environ | environment(keyspace)
+    (tmp_path / "data" / "journal").mkdir()
+    session = CassandraSession(keyspace)
+    create_epoch(session, Epoch(1, "banner-events", "topic-id", 1, time.time_ns() // 1000, {}, ""))
+    publish_epoch(session, 1)
+    session.close()
+    assert copy.main(["--all"], distributed) == 0
+    capsys.readouterr()
+
+    def told(settings: Mapping[str, str]) -> list[str]:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        said = []
+        for main in COMMANDS:
+            assert main(["--tenant=shop", "--slot=home"], settings) == 0
+            said.append(capsys.readouterr().out)
+        assert evaluate.main([str(archive.path), "--tenant=shop", "--slot=home", "--policy=fixed:b2"]) == 0
+        return [*said, capsys.readouterr().out]
+
+    embedded = told(environ)
+    assert "half_life" in embedded[0] or "Keep " in embedded[0]
+    assert "6 cities in 2 groups" in embedded[1] and "DR " in embedded[2]
+    (tmp_path / "data" / "banner.db").unlink()
+    assert told(distributed) == embedded
 
 
 @pytest.mark.parametrize("main", COMMANDS)

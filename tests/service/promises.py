@@ -130,6 +130,12 @@ class ServicePromises:
 
         shop.service.wait_until(shows_everywhere, "showing the click", self.feedback_shows_seconds)
 
+    def test_the_drain_looks_whether_banners_are_drawn_as_often_as_the_log_says(self, shop: Shop) -> None:
+        service = shop.service
+        # It looks when it starts, and a minute later where the store was away then.
+        service.wait_until((service.data / "journal" / "sample_ratio.json").exists, "sample ratios to be checked", 150)
+        assert b"\nbanner_sample_ratio_alarms 0\n" in service.request("GET", "/metrics").body
+
     def test_changes_of_configuration_act_in_every_worker(self, shop: Shop) -> None:
         def change(method: str, path: str, body: object) -> None:
             answer = shop.service.request(method, f"/admin{path}", json=body, key=shop.keys[Role.ADMIN])

@@ -365,3 +365,28 @@ def test_a_new_slot_holds_none_of_its_banners_back(start: StartShop) -> None:
     shop.put_banner("b1", weight=100.0)
     shop.refresh()
     assert chances(shop)["b1"] > 0.9
+
+
+# --- extremes: a warning would be an error ---
+
+
+def test_eighty_banners_and_ten_million_trials_without_a_click_leave_everybody_a_chance(start: StartShop) -> None:
+    shop = start(banners=80)
+    teach(shop, ("pune", "b1", 10_000_000, 0), ("mumbai", "b2", 1, 0))
+    for city in ("pune", "mumbai", "new-delhi", "nowhere"):
+        known = explained(shop, city)
+        assert sum(row["probability"] for row in known.values()) == pytest.approx(1, abs=1e-12)
+        assert all(row["probability"] > 0 and row["low"] <= row["mean"] <= row["high"] for row in known.values())
+        assert np.isfinite([row["borrowed_trials"] for row in known.values()]).all()
+
+
+@pytest.mark.parametrize("clicks", [0, 300_000])
+def test_all_banners_but_one_may_be_paused(start: StartShop, clicks: int) -> None:
+    shop = start(banners=5, holdout_share=0.5)
+    teach(shop, ("pune", "b1", 10_000_000, clicks))
+    for number in range(2, 6):
+        shop.put_banner(f"b{number}", enabled=False)
+    shop.refresh()
+    for city in ("pune", "nowhere"):
+        assert chances(shop, city) == {"b1": 1.0, "b2": 0, "b3": 0, "b4": 0, "b5": 0}
+    assert {(answer["banner"], answer["propensity"]) for answer in ask(shop, 20)} == {("b1", 1.0)}
