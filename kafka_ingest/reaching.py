@@ -22,6 +22,7 @@ ADVICE = {
     "Sasl": f"are {LOGIN} right?",
     "[Errno": "are kafka.ssl_cafile, kafka.ssl_certfile and kafka.ssl_keyfile right?",
     "Handshake failed": "is kafka.security_protocol right?",
+    "Invalid frame length": "is kafka.security_protocol right?",
 }
 """By what stands in the reason, the first that does: the settings to look at."""
 DISCONNECTED = {
