@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _print(name: str, outcome: Outcome) -> None:
-    print(f"\n{name}: expected clicks lost, mean and its standard error")
+    print(f"\n{name}" + (": expected clicks lost, mean and its standard error" if outcome.rows else ""))
     for setting in dict.fromkeys(row.setting for row in outcome.rows):
         print(f"  {setting}")
         for policy in dict.fromkeys(row.policy for row in outcome.rows):
