@@ -210,6 +210,12 @@ def stamper(shard: int, journal: int) -> Callable[[int], bytes]:
     return stamp
 
 
+def stamped(body: bytes, shard: int, journal: int) -> Callable[[int], bytes]:
+    """From a sequence to the whole event, of which `body` is all fields but the last three."""
+    stamp = stamper(shard, journal)
+    return lambda sequence: body + stamp(sequence)
+
+
 def decode(payload: bytes) -> BannerEvent:
     """The event these bytes hold; UndecodableEvent for anything else, trailing bytes included."""
     try:

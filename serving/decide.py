@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bandit.city import recognise
 from bandit.eligibility import Visit
-from bandit.event import SERVED_KIND, assemble, customer_field, optional_text, stamper, text, times_field, verdict_field
+from bandit.event import SERVED_KIND, assemble, customer_field, optional_text, stamped, text, times_field, verdict_field
 from bandit.model import OTHER, Banner, Verdict
 from bandit.shard import shard_of
 from serving.cells import Cell, Choice
@@ -16,7 +16,7 @@ from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import CUSTOMER_BYTES, Signer, impression_id, name, sign, verify
 from serving.verdict import Judge, Visitor
-from storage.journal import Encode, Journal, JournalRefused
+from storage.journal import Journal, JournalRefused
 
 _ACCEPTED = Verdict.ACCEPTED
 _ACCEPTED_FIELD = verdict_field(_ACCEPTED)
@@ -198,9 +198,8 @@ class Decider:
         return cell.draw(random_number())
 
     def _record(self, shard: int, body: bytes) -> bool:
-        stamp = stamper(shard, self._journal.id)
         try:
-            self._journal.append(shard, lambda sequence: body + stamp(sequence))
+            self._journal.append(shard, stamped(body, shard, self._journal.id))
         except JournalRefused:
             return False
         return True
@@ -208,7 +207,7 @@ class Decider:
     def _record_all(self, events: Sequence[tuple[int, bytes]]) -> bool:
         journal = self._journal
         try:
-            journal.append_all([(shard, _stamped(body, stamper(shard, journal.id))) for shard, body in events])
+            journal.append_all([(shard, stamped(body, shard, journal.id)) for shard, body in events])
         except JournalRefused:
             return False
         return True
@@ -219,10 +218,6 @@ def _occasion(view: SlotView, now_us: int, digest: bytes | None, visitor: Visito
     customer = None if digest is None else digest[:CUSTOMER_BYTES]
     times = times_field(day, now_us, now_us)
     return _Occasion(now_us, day, served_at, times, visitor, customer, customer_field(customer))
-
-
-def _stamped(body: bytes, stamp: Encode) -> Encode:
-    return lambda sequence: body + stamp(sequence)
 
 
 def _shown_in_shadow(view: SlotView, named: str | None) -> Banner | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from bandit.event import BannerEvent, encode_unstamped, stamper
+from bandit.event import BannerEvent, encode_unstamped, stamped
 from bandit.model import Banner, Kind, Slot, Verdict
 from serving.keyring import Keyring
 from serving.snapshot import Snapshot
@@ -41,8 +41,7 @@ def journal_feedback(journal: Journal, kind: Kind, token: Token, received_us: in
             token.referrer,
         )
     )
-    stamp = stamper(token.shard, journal.id)
-    journal.append(token.shard, lambda sequence: body + stamp(sequence))
+    journal.append(token.shard, stamped(body, token.shard, journal.id))
 
 
 class Feedback:
