@@ -15,6 +15,7 @@ from bandit.model import CountRow
 from bandit.zone import date_to_day, day_to_date
 from spark_jobs.events import COLUMNS, FILE_COLUMNS, Wanted, read_archive
 from spark_jobs.folding import (
+    BLOCK_BITS,
     CELL,
     NUMBERS,
     Exclusions,
@@ -90,6 +91,7 @@ def kept(spark: Any, path: Path, events: list[BannerEvent]) -> list[int]:
     return sorted(row.log_offset for row in rows)
 
 
+BLOCK = 1 << BLOCK_BITS
 LARGE = (1 << 62) + 5
 JOURNAL = -0x1234_5678_9ABC_DEF0
 
@@ -98,11 +100,17 @@ JOURNAL = -0x1234_5678_9ABC_DEF0
     "places",
     [
         pytest.param([(JOURNAL, 0, 5), (JOURNAL, 0, 6), (JOURNAL, 0, 5)], id="in one block"),
-        pytest.param([(JOURNAL, 0, 63), (JOURNAL, 0, 64), (JOURNAL, 0, 64), (JOURNAL, 0, 63)], id="at a block's edges"),
+        pytest.param([(JOURNAL, 0, n) for n in (BLOCK - 1, BLOCK, BLOCK, BLOCK - 1)], id="at a block's edges"),
         pytest.param([(JOURNAL, 0, n) for n in (*range(1, 200), 150, 3)], id="among many"),
-        pytest.param([(JOURNAL, 0, LARGE), (JOURNAL, 0, LARGE + 64), (JOURNAL, 0, LARGE)], id="of a large sequence"),
+        pytest.param([(JOURNAL, 0, LARGE), (JOURNAL, 0, LARGE + BLOCK), (JOURNAL, 0, LARGE)], id="of a large sequence"),
         pytest.param([(JOURNAL, 0, 1), (JOURNAL, 0, 2), (JOURNAL, 0, 4), (JOURNAL, 0, 4)], id="beside a gap"),
-        pytest.param([(6, 0, 70), (7, 0, 6), (6, 0, 70)], id="where two journals' blocks have one number"),
+        pytest.param([(JOURNAL, 0, n) for n in (0, 2, 2, 3, 3, 5)], id="beside gaps with their sum"),
+        pytest.param(
+            [(JOURNAL, 0, n) for n in (0, 2, 2, 3, 3, 4, 7, 7, 8)], id="beside gaps with their sum and squares"
+        ),
+        pytest.param(
+            [(6, 0, BLOCK + 6), (7, 0, 6), (6, 0, BLOCK + 6)], id="where two journals' blocks have one number"
+        ),
     ],
 )
 def test_a_repetition_is_found(spark: Any, tmp_path: Path, places: list[tuple[int, int, int]]) -> None:
@@ -118,7 +126,7 @@ def test_the_same_sequence_of_another_journal_or_shard_is_no_repetition(spark: A
 def test_no_repetition_is_overlooked_where_blocks_collide(spark: Any, tmp_path: Path) -> None:
     """Small journals' blocks have the same numbers all the time; ten thousand records of five thousand places."""
     rng = random.Random(11)
-    events = [record(rng.randrange(8), rng.randrange(2), rng.randrange(1, 320)) for _ in range(10_000)]
+    events = [record(rng.randrange(8), rng.randrange(2), 64 * rng.randrange(1, 320)) for _ in range(10_000)]
     assert kept(spark, tmp_path, events) == first_offsets(events)
 
 
