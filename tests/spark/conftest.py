@@ -11,16 +11,7 @@ from services.jars import fetch
 from spark_jobs.jars import POM, kept
 from spark_jobs.session import SparkOptions, open_session
 from storage.base import MissingPackage
-
-# For a thousand rows compiling takes longer than what it saves.
-NOT_COMPILED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
-COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
-QUICK = NOT_COMPILED | {
-    "spark.sql.shuffle.partitions": "1",
-    "spark.sql.adaptive.enabled": "false",
-    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-    "spark.ui.showConsoleProgress": "false",
-}
+from tests.spark.quick import COMPILED, NOT_COMPILED, QUICK
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

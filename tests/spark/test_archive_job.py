@@ -23,6 +23,7 @@ from storage.stream_checkpoint import last_batch
 from tests.counting.group import Place
 from tests.counting.traffic import Traffic
 from tests.service_process import wait_until
+from tests.spark.quick import QUICK_JOB
 from tests.spark.stack import Jobs, kill
 from tests.storage.archived import read, some_events, stamped
 
@@ -153,7 +154,7 @@ def test_every_event_is_archived_once_though_the_job_is_killed_five_times(
 
     feeder = threading.Thread(target=feed)
     try:
-        jobs = Jobs(place, spark, archive_trigger_seconds=1)
+        jobs = Jobs(place, spark, archive_trigger_seconds=1, spark_options=QUICK_JOB)
         feeder.start()
         for number in range(KILLS):
             kill_in_the_middle(jobs, number)

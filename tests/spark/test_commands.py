@@ -18,6 +18,7 @@ from spark_jobs import archive, clickstream_by_city, live_ctr, recount, segments
 from storage.sqlite import SqliteStore
 from tests.counting.traffic import EventWriter
 from tests.kafka.topic import Topic
+from tests.spark.quick import QUICK_JOB
 from tests.storage.archived import archive_of, some_events
 from tests.storage.events import served
 
@@ -37,6 +38,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     store.close()
     archive_of(data / "archive", EVENTS)
     ours = {"BANNER_CONFIG": str(tmp_path / "config.ini"), "BANNER_DATA_DIRECTORY": str(data)}
+    ours["BANNER_SPARK_OPTIONS"] = QUICK_JOB
     return {name: value for name, value in os.environ.items() if not name.startswith("BANNER_")} | ours
 
 

@@ -27,6 +27,7 @@ from tests.counting.group import Place
 from tests.kafka.topic import Topic
 from tests.service_process import wait_until
 from tests.spark.front_door import environment, files_below
+from tests.spark.quick import QUICK_JOB
 from tests.spark.stack import Jobs
 from tests.storage.archived import archive_of, read, some_events, stamped
 from tests.storage.events import DAY, Log
@@ -34,15 +35,7 @@ from tests.storage.events import DAY, Log
 STOPPED = 128 + signal.SIGTERM
 SECONDS = 180
 EVENTS = some_events(400)
-QUICK = ",".join(
-    (
-        "spark.sql.shuffle.partitions=1",
-        "spark.sql.codegen.wholeStage=false",
-        "spark.sql.codegen.factoryMode=NO_CODEGEN",
-        "spark.driver.extraJavaOptions=-XX:TieredStopAtLevel=1",
-    )
-)
-SOON = {"archive_trigger_seconds": 1, "spark_options": QUICK}
+SOON = {"archive_trigger_seconds": 1, "spark_options": QUICK_JOB}
 NOTHING_IN_PART = "stopped; nothing was written in part"
 
 
@@ -90,7 +83,7 @@ class Running:
 
 @pytest.fixture
 def embedded(tmp_path: Path) -> dict[str, str]:
-    made = environment(tmp_path, spark_options=QUICK)
+    made = environment(tmp_path, spark_options=QUICK_JOB)
     archive_of(tmp_path / "data" / "archive", EVENTS)
     return made
 
@@ -156,7 +149,7 @@ def test_a_recount_that_fills_an_epoch_leaves_the_live_one_and_the_next_run_publ
         put(place.topic, *EVENTS)
         place.consumer()
         place.wait_until_counted(len(EVENTS))
-        jobs = Jobs(place, spark, spark_options=QUICK)
+        jobs = Jobs(place, spark, spark_options=QUICK_JOB)
         job = Running("recount", jobs.environment, tmp_path / "log", "--publish", "--source", "topic")
         code = job.stop_when(lambda: "filling" in states(place), "an epoch is being filled")
         assert code == STOPPED and NOTHING_IN_PART in job.said and is_clean(job.said), job.said
