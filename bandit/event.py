@@ -131,11 +131,11 @@ def rest_field(platform: str, would_be_banner: str | None, eligible: str | None)
 
 def encode(event: BannerEvent) -> bytes:
     """Avro binary, without any framing."""
-    return encode_unstamped(event) + stamper(event.shard, event.journal)(event.sequence)
+    return stamped(encode_unstamped(event), event.shard, event.journal)(event.sequence)
 
 
 def encode_unstamped(event: BannerEvent) -> bytes:
-    """All fields but the last three; a `stamper` adds those when the journal knows them."""
+    """All fields but the last three, which `stamped` adds when the journal knows them."""
     return assemble(
         _KINDS[event.kind],
         event.impression_id,
@@ -200,20 +200,15 @@ def assemble(
 
 
 @lru_cache(maxsize=1024)
-def stamper(shard: int, journal: int) -> Callable[[int], bytes]:
-    """From a sequence to where the event stands in the log it is counted from: the last three fields."""
-    prefix = _long(shard) + _long(journal)
-
-    def stamp(sequence: int) -> bytes:
-        return prefix + _growing(sequence)
-
-    return stamp
+def _log_field(shard: int, journal: int) -> bytes:
+    return _long(shard) + _long(journal)
 
 
 def stamped(body: bytes, shard: int, journal: int) -> Callable[[int], bytes]:
-    """From a sequence to the whole event, of which `body` is all fields but the last three."""
-    stamp = stamper(shard, journal)
-    return lambda sequence: body + stamp(sequence)
+    """From a sequence to the whole event. `body` is all fields but the last three, which say where it stands in the log
+    it is counted from."""
+    start = body + _log_field(shard, journal)
+    return lambda sequence: start + _growing(sequence)
 
 
 def decode(payload: bytes) -> BannerEvent:

@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import accumulate, compress
 from typing import NamedTuple, Protocol
 
@@ -178,15 +179,17 @@ class Cell:
         return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left), rest)
 
     def _chances_without(self, taken: Collection[str]) -> list[float]:
-        chances, ids = self.probabilities.tolist(), self.ids
-        for banner in taken:
-            if banner in ids:
-                chances[ids.index(banner)] = 0.0
+        chances = self.probabilities.tolist()
+        for index, banner in enumerate(self.ids):
+            if banner in taken:
+                chances[index] = 0.0
         return chances
 
     def _rest(self, chances: Sequence[float]) -> bytes:
         """What events say at their end where these were the chances."""
-        return rest_field(self.visit.platform, None, eligible_among(self.ids, chances) if self.is_open else None)
+        if not self.is_open:
+            return rest_field(self.visit.platform, None, None)
+        return _rest_among(self.visit.platform, self.ids, bytes(map(bool, chances)))
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -250,6 +253,12 @@ def contenders(
     if eligible:
         return eligible, Reason.LEARNED
     return tuple(banner for banner in banners if banner.id == slot.default_banner and banner.enabled), Reason.DEFAULT
+
+
+@lru_cache(maxsize=4096)
+def _rest_among(platform: str, ids: tuple[str, ...], can_be_chosen: bytes) -> bytes:
+    """Kept, since the banners that lead are on most pages, and what they leave to the other slots is the same."""
+    return rest_field(platform, None, eligible_among(ids, can_be_chosen))
 
 
 def eligible_among(ids: tuple[str, ...], chances: Sequence[float]) -> str:

@@ -50,7 +50,8 @@ class Question(NamedTuple):
     view: SlotView
     visit: Visit
     referrer: str | None
-    unrecognised_city: str | None
+    event_referrer: bytes
+    event_unrecognised_city: bytes
     """The name of a city that is not configured."""
     shown: Banner | None = None
     """What is shown in shadow, if anything."""
@@ -111,13 +112,14 @@ class Decider:
             raise UnknownName("platform", f"the slot is on: {', '.join(view.slot.platforms)}")
         segment = ask.segment if ask.segment in view.tenant.segments else None
         city = recognise(ask.city, view.known_cities)
-        unrecognised = ask.city if city == OTHER else None
+        unrecognised = optional_text(ask.city if city == OTHER else None)
         shown = _shown_in_shadow(view, ask.banner) if view.slot.shadow else None
-        return Question(view, Visit(city, platform, segment), ask.referrer_id, unrecognised, shown)
+        visit, referrer = Visit(city, platform, segment), ask.referrer_id
+        return Question(view, visit, referrer, optional_text(referrer), unrecognised, shown)
 
     def decide(self, question: Question, customer_id: str | None, visitor: Visitor) -> Decision | None:
         """Choose and record; None when nothing may be shown."""
-        view, visit, _, _, shown = question
+        view, visit, _, _, _, shown = question
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
         if not (shown if view.slot.shadow else cell.banners):
@@ -128,7 +130,11 @@ class Decider:
         else:
             choice = cell.show_in_shadow(shown, self._random())
         decision, shard, body = self._written(question, choice, _occasion(view, now_us, digest, visitor))
-        return decision if self._record(shard, body) else self._unrecorded(decision)
+        try:
+            self._journal.append(shard, stamped(body, shard, self._journal.id))
+        except JournalRefused:
+            return self._unrecorded(decision)
+        return decision
 
     def decide_page(
         self, questions: Sequence[Question], customer_id: str | None, visitor: Visitor
@@ -145,20 +151,26 @@ class Decider:
         cells = [self._snapshot.cell(question.view, question.visit, now_us) for question in questions]
         choices = choose_apart(cells, [question.shown for question in questions], unit, self._random)
         occasion = _occasion(questions[0].view, now_us, digest, visitor)
-        written = [
-            None if choice is None else self._written(question, choice, occasion)
-            for question, choice in zip(questions, choices, strict=True)
-        ]
-        recorded = self._record_all([(one[1], one[2]) for one in written if one is not None])
-        decisions = [None if one is None else one[0] for one in written]
-        return decisions if recorded else [None if one is None else self._unrecorded(one) for one in decisions]
+        decisions: list[Decision | None] = []
+        events = []
+        for question, choice in zip(questions, choices, strict=True):
+            decision = None
+            if choice is not None:
+                decision, shard, body = self._written(question, choice, occasion)
+                events.append((shard, stamped(body, shard, self._journal.id)))
+            decisions.append(decision)
+        try:
+            self._journal.append_all(events)
+        except JournalRefused:
+            return [None if one is None else self._unrecorded(one) for one in decisions]
+        return decisions
 
     def _digest(self, tenant: str, customer_id: str | None) -> bytes | None:
         return None if customer_id is None else customer_digest(self._keyring.customer_key, tenant, customer_id)
 
     def _written(self, question: Question, choice: Choice, occasion: _Occasion) -> tuple[Decision, int, bytes]:
         """What is answered if it can be recorded, and the shard and the event to record, without its stamp."""
-        view, visit, referrer, unrecognised, _ = question
+        view, visit, referrer, event_referrer, unrecognised, _ = question
         cell, banner, way, propensity, event_rest = choice
         now_us, day, served_at, times, visitor, customer, event_customer = occasion
         tenant, written = view.tenant.id, cell.written
@@ -174,9 +186,9 @@ class Decider:
             way.event_reason,
             _ACCEPTED_FIELD if is_accepted else verdict_field(verdict),
             event_customer,
-            optional_text(referrer),
+            event_referrer,
             event_rest,
-            optional_text(unrecognised),
+            unrecognised,
         )
         partitions = self._snapshot.partitions
         shard = 0 if partitions == 1 else shard_of(tenant, view.slot.id, visit.city, partitions)
@@ -196,21 +208,6 @@ class Decider:
             if unit < holdout_share:
                 return cell.draw_for_holdout(random_number())
         return cell.draw(random_number())
-
-    def _record(self, shard: int, body: bytes) -> bool:
-        try:
-            self._journal.append(shard, stamped(body, shard, self._journal.id))
-        except JournalRefused:
-            return False
-        return True
-
-    def _record_all(self, events: Sequence[tuple[int, bytes]]) -> bool:
-        journal = self._journal
-        try:
-            journal.append_all([(shard, stamped(body, shard, journal.id)) for shard, body in events])
-        except JournalRefused:
-            return False
-        return True
 
 
 def _occasion(view: SlotView, now_us: int, digest: bytes | None, visitor: Visitor) -> _Occasion:

@@ -5,6 +5,7 @@ A frame is `magic u32 | length u32 | crc32(length, shard, payload) u32 | shard u
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -46,8 +47,12 @@ class Chunk(NamedTuple):
 def frame(shard: int, payload: bytes) -> bytes:
     """The record as it stands in a segment."""
     length = len(payload)
-    crc = crc32(payload, crc32(_checked(length, shard)))
-    return _header(MAGIC, length, crc, shard) + payload
+    return _header(MAGIC, length, crc32(payload, _crc_of_head(length, shard)), shard) + payload
+
+
+@lru_cache(maxsize=4096)
+def _crc_of_head(length: int, shard: int) -> int:
+    return crc32(_checked(length, shard))
 
 
 def read(path: Path, offset: int, max_records: int, *, live: bool) -> Chunk:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bandit.event import decode, encode_unstamped, stamper
+from bandit.event import decode, encode_unstamped, stamped
 from kafka_ingest.wire import unframe
 from storage.drain_status import DrainStatus, backlog_bytes, is_alive, status
 from storage.journal import Journal
@@ -119,11 +119,11 @@ class Writer:
         """One more."""
         now_us = time.time_ns() // 1000
         body = encode_unstamped(served(len(self.written), served_at=now_us))
-        stamp, places = stamper(shard, self._journal.id), []
+        stamp, places = stamped(body, shard, self._journal.id), []
 
         def encode(sequence: int) -> bytes:
             places.append((self._journal.id, shard, sequence))
-            return body + stamp(sequence)
+            return stamp(sequence)
 
         self._journal.append(shard, encode)
         self.written.update(places)
