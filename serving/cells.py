@@ -257,7 +257,7 @@ def contenders(
 
 @lru_cache(maxsize=4096)
 def _rest_among(platform: str, ids: tuple[str, ...], can_be_chosen: bytes) -> bytes:
-    """Kept, since the banners that lead are on most pages, and what they leave to the other slots is the same."""
+    """`rest_field` where those compete. Kept: the banners that lead are on most pages, and often leave the same."""
     return rest_field(platform, None, eligible_among(ids, can_be_chosen))
 
 

@@ -51,8 +51,9 @@ class Question(NamedTuple):
     visit: Visit
     referrer: str | None
     event_referrer: bytes
+    """As an event holds it."""
     event_unrecognised_city: bytes
-    """The name of a city that is not configured."""
+    """So too the name of a city that is not configured."""
     shown: Banner | None = None
     """What is shown in shadow, if anything."""
 
