@@ -84,7 +84,9 @@ def fetch(pom: Path, kept: Path) -> None:
         )
         for archive in target.glob("*.tar.gz"):
             with tarfile.open(archive) as packed:
-                packed.extractall(target, filter="data")
+                # Named so and not as an argument, which Python 3.11 does not know before 3.11.4.
+                packed.extraction_filter = getattr(tarfile, "data_filter", None)
+                packed.extractall(target)
             archive.unlink()
         _keep(target, kept)
 
