@@ -125,13 +125,12 @@ class Journal:
         if not records:
             return
         with self._lock:
-            frames, sequences, before = [], dict[int, int](), dict[int, int]()
+            frames, sequences = [], dict[int, int]()
             for shard, encode in records:
-                sequence = sequences.get(shard)
-                if sequence is None:
-                    before[shard] = sequence = self._sequences.get(shard, 0)
-                sequences[shard] = sequence = sequence + 1
+                sequence = (sequences.get(shard) or self._sequences.get(shard, 0)) + 1
                 frames.append(_framed(shard, encode(sequence)))
+                sequences[shard] = sequence
+            before = {shard: self._sequences.get(shard, 0) for shard in sequences}
             self._write(b"".join(frames), len(frames[0]), sequences, before)
 
     def check(self) -> None:
