@@ -1,7 +1,7 @@
 """What the journal tests share: records that say where they belong, and waiting for something to come true."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -61,8 +61,22 @@ def encoder(journal: Journal, shard: int, places: list[Place]) -> Encode:
 
 def places_in(directory: Path) -> list[Place]:
     """All records in the segments of a directory, journal by journal, in order."""
-    segments = [segment for journal in find_segments(directory).values() for segment in journal]
-    return [place_of(record) for segment in segments for record in read_all(segment.path)]
+    return [place_of(record) for path in segments(directory) for record in read_all(path)]
+
+
+def segments(directory: Path) -> list[Path]:
+    """All of a directory, journal by journal."""
+    return [segment.path for journal in find_segments(directory).values() for segment in journal]
+
+
+def files(directory: Path) -> set[str]:
+    """Segments and marks."""
+    return {path.name for pattern in ("*.seg", "*.mark") for path in directory.glob(pattern)}
+
+
+def of_journal(places: Sequence[Place], journal: int) -> list[Place]:
+    """Those of one journal."""
+    return [place for place in places if place.journal == journal]
 
 
 def lost_bytes(path: Path) -> int:

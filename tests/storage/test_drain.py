@@ -2,16 +2,10 @@
 
 import json
 import os
-import random
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,8 +16,8 @@ from storage.journal import Journal, JournalFull
 from storage.marks import delete_orphans, mark_path, read_mark, write_mark
 from storage.refused import dead_letter_files, read_refusals
 from storage.segment_files import find_segments, segment_name
-from tests.storage.journal_records import Place, append, payload, place_of, wait_until
-from tests.storage.recording_sinks import RecordingSink, written_places
+from tests.storage.journal_records import Place, append, files, of_journal, payload, place_of, wait_until
+from tests.storage.recording_sinks import RecordingSink
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,21 +47,12 @@ def drain_once(directory: Path, sink: EventSink, *, batch_records: int = 100) ->
         pass
 
 
-def files(directory: Path) -> set[str]:
-    """Segments and marks."""
-    return {path.name for pattern in ("*.seg", "*.mark") for path in directory.glob(pattern)}
-
-
 def write_journal(directory: Path, count: int, *, segment_bytes: int = 2000) -> list[Place]:
     """A journal of a process that has ended."""
     journal = Journal.open(directory, segment_bytes=segment_bytes)
     places = [append(journal, shard) for shard in range(2) for _ in range(count // 2)]
     journal.close()
     return places
-
-
-def of_journal(places: Sequence[Place], journal: int) -> list[Place]:
-    return [place for place in places if place.journal == journal]
 
 
 # Delivering
@@ -359,49 +344,3 @@ def test_the_backlog_is_what_is_not_delivered(tmp_path: Path) -> None:
     assert backlog_bytes(tmp_path) == size
     drain_once(tmp_path, RecordingSink())
     assert backlog_bytes(tmp_path) == status(tmp_path).backlog_bytes == 0
-
-
-# Killed
-
-
-def start(module: str, *arguments: object) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", f"tests.storage.{module}", *map(str, arguments)], cwd=ROOT)
-
-
-def drain_under_fire(directory: Path, manner: str, kills: int) -> tuple[list[Place], list[Place]]:
-    """Kill drains and writers again and again, then let a last drain finish: (acknowledged, delivered)."""
-    rng = random.Random(5)
-    journals, acknowledged, delivered = directory / "journal", directory / "acknowledged", directory / "delivered"
-    drainer = start("draining_process", journals, delivered, manner)
-    for _ in range(kills):
-        writer = start("journal_writer", "paced", journals, acknowledged, 2000)
-        before = delivered.stat().st_size if delivered.exists() else 0
-        wait_until(partial(_has_more, delivered, before), "records are delivered")
-        time.sleep(rng.uniform(0, 0.1))
-        for process in rng.sample((drainer, writer), 2):
-            process.kill()
-            process.wait()
-        drainer = start("draining_process", journals, delivered, manner)
-    wait_until(lambda: is_alive(journals) and not files(journals), "all is delivered")
-    drainer.send_signal(signal.SIGTERM)
-    assert drainer.wait(20) == 0
-    return written_places(acknowledged), written_places(delivered)
-
-
-def _has_more(path: Path, size: int) -> bool:
-    return path.exists() and path.stat().st_size > size
-
-
-def test_killed_drains_and_writers_lose_and_repeat_nothing(tmp_path: Path) -> None:
-    acknowledged, delivered = drain_under_fire(tmp_path, "prompt", kills=20)
-    assert max(Counter(delivered).values()) == 1
-    assert set(acknowledged) <= set(delivered)
-    for journal in {place.journal for place in delivered}:
-        sequences = [place.sequence for place in of_journal(delivered, journal)]
-        assert sequences == list(range(1, len(sequences) + 1))
-
-
-def test_the_ledger_notices_a_sink_that_returns_before_it_has_written(tmp_path: Path) -> None:
-    """A batch is in the sink's memory at every kill, whose records the mark has passed."""
-    acknowledged, delivered = drain_under_fire(tmp_path, "lazy", kills=2)
-    assert set(acknowledged) - set(delivered)
