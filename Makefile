@@ -1,6 +1,7 @@
 # Every target on one line; `make` alone prints them. Works with GNU make 3.81 and any POSIX sh.
 
 PYTHON_IN_VENV = .venv/bin/python
+TWO_FILES_AT_A_TIME = -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo-traffic test check bench bench-regret backup restore services-up services-down clean run-distributed bench-distributed
@@ -20,8 +21,8 @@ run-distributed: environment-whole ## the same with Kafka and Cassandra, which i
 demo-traffic: environment ## drive the running service with simulated visitors and watch it learn
 	@$(PYTHON_IN_VENV) -m commands.demo_traffic $(ARGS)
 
-test: environment-dev ## run every test and print the time of each group; ARGS="-k name" narrows
-	@$(PYTHON_IN_VENV) -m pytest $(ARGS)
+test: environment-dev ## run every test, two files at a time, and print the time of each group; ARGS="-k name" narrows
+	@$(PYTHON_IN_VENV) -m pytest $(TWO_FILES_AT_A_TIME) $(ARGS)
 
 check: environment-dev ## format, lint, types and the rules of the architecture; changes nothing
 	@$(PYTHON_IN_VENV) -m ruff format --check .

@@ -77,7 +77,8 @@ def open_session(name: str, options: SparkOptions, *, connectors: bool) -> "Spar
 
 
 def _driver(options: SparkOptions, connectors: bool) -> dict[str, str]:
-    java = Path(os.environ["JAVA_HOME"]) / "bin" / "java" if "JAVA_HOME" in os.environ else "java"
+    home = os.environ.get("JAVA_HOME")
+    java = Path(home) / "bin" / "java" if home else "java"
     if shutil.which(java) is None:
         raise MissingPackage(INSTALL_JAVA)
     directory = Path(options.jars) if options.jars else kept()

@@ -55,7 +55,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 seconds[_group(report.nodeid)] += report.duration  # type: ignore[assignment]
-    terminalreporter.section("time of each group")
+    terminalreporter.section("time of each group, added up over files that ran side by side")
     for group, taken in sorted(seconds.items()):
         terminalreporter.write_line(f"{taken:8.1f} s  {group}")
 

@@ -39,6 +39,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     archive_of(data / "archive", EVENTS)
     ours = {"BANNER_CONFIG": str(tmp_path / "config.ini"), "BANNER_DATA_DIRECTORY": str(data)}
     ours["BANNER_SPARK_OPTIONS"] = QUICK_JOB
+    ours["JAVA_HOME"] = os.environ.get("JAVA_HOME", "")  # empty is the same as absent, as it is for Spark's own scripts
     return {name: value for name, value in os.environ.items() if not name.startswith("BANNER_")} | ours
 
 
