@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask import current_app, render_template, request
+from flask import current_app, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
 
 from bandit.model import ID_PATTERN
 from web.admin import Json
@@ -13,6 +14,13 @@ from web.hot_description import TAG as STOREFRONT
 from web.openapi import blueprint, content, operations_of
 
 docs = blueprint("docs", "", "This description.", open_to_all=True)
+
+
+@docs.get("/", responses={302: {"description": "To the dashboard."}})
+@requires("public")
+def show_start() -> Response:
+    """Where somebody who types only the address wants to go."""
+    return redirect(url_for("dashboard.overview"))
 
 
 @docs.get("/openapi.json", responses={200: content("OpenAPI 3.1.", "application/json")})

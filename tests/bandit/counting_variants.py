@@ -14,7 +14,8 @@ from bandit.counting_store import REFERRER, Cell, CityName, Claim, Progress, Pro
 from bandit.event import BannerEvent
 from bandit.received import HOUR_US, Received
 from tests.bandit.counting_log import REFERRERS_NAMED, Expected, expected, random_log
-from tests.bandit.counting_world import SHARD, ModelStore, Process, Unavailable, World
+from tests.bandit.counting_process import ModelStore, Process
+from tests.bandit.counting_world import SHARD, Unavailable, World
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Variant:
             world = World(seed, log, make_process)
             world.run()
         want = expected(log)
-        return any(_found(state) != want for state in world.final_states())
+        return any(_found(state) != want for state in world.replicas.final_states())
 
 
 def _found(state: dict[Any, tuple[int, Any]]) -> Expected:

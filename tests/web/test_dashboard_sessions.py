@@ -36,6 +36,11 @@ def test_every_page_sends_a_stranger_to_sign_in(side: Side) -> None:
         assert answer.status_code == 303 and "/dashboard/sign-in" in answer.headers["Location"], path
 
 
+def test_the_bare_address_leads_to_the_dashboard(side: Side) -> None:
+    answer = side.call("GET", "/", None)
+    assert answer.status_code == 302 and answer.headers["Location"] == "/dashboard/"
+
+
 @pytest.mark.parametrize("role", LEVELS)
 def test_every_page_refuses_a_key_below_its_role(side: Side, role: Role) -> None:
     visitor = Visitor(side, role)

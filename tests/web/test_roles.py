@@ -8,6 +8,7 @@ from web.application import HOT_CALL
 from web.auth import requirement_of
 
 PUBLIC = {
+    "/",
     "/livez",
     "/readyz",
     "/metrics",
