@@ -95,7 +95,7 @@ class Cluster(ABC):
 
     def freeze(self, number: int) -> None:
         """SIGSTOP: it keeps its connections and answers nothing, as a machine in a long pause."""
-        self.processes[number].signal(signal.SIGSTOP)
+        self.processes[number].freeze()
 
     def thaw(self, number: int) -> None:
         """SIGCONT."""

@@ -73,6 +73,14 @@ class Process:
         if pid is not None:
             os.kill(pid, number)
 
+    def freeze(self) -> None:
+        """SIGSTOP, for what this process started: when this returns, it stands still. Some of its threads go on for a
+        moment after the signal was sent."""
+        self.signal(signal.SIGSTOP)
+        child = _children.get(self.directory)
+        if child is not None and child.returncode is None:
+            os.waitpid(child.pid, os.WUNTRACED)
+
     def stop(self) -> None:
         """Ask it to end, and make it end if that takes longer than STOP_SECONDS."""
         self.signal(signal.SIGCONT)

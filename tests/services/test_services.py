@@ -1,7 +1,6 @@
 """The launcher itself: it ends what it started, whatever happens, and finds it again."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,7 +66,9 @@ def test_an_id_that_another_program_has_by_now_is_left_alone(tmp_path: Path) -> 
 
 def test_a_frozen_server_can_be_stopped(tmp_path: Path) -> None:
     process = sleeper(tmp_path)
-    process.signal(signal.SIGSTOP)
+    process.freeze()
+    state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, text=True, check=True)
+    assert state.stdout.startswith("T")
     process.stop()
     assert process.pid is None
 
