@@ -3,6 +3,7 @@ repeats itself. One seed makes one schedule."""
 
 import random
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ CALM = Faults(*[0.0] * 10)
 
 
 @dataclass
-class Scheduled:
+class Scheduled(ABC):
     """A process as the world sees it: it runs while it holds the baton."""
 
     world: "World"
@@ -79,9 +80,9 @@ class Scheduled:
             self.has_ended = True
             self.world.ended(self)
 
+    @abstractmethod
     def poll(self) -> None:
         """One turn of what it does."""
-        raise NotImplementedError
 
 
 class World:
