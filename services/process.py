@@ -75,7 +75,7 @@ class Process:
 
     def freeze(self) -> None:
         """SIGSTOP, for what this process started: when this returns, it stands still. Some of its threads go on for a
-        moment after the signal was sent."""
+        moment after the signal was sent. Not twice without SIGCONT between: a stop is reported once, and waited for."""
         self.signal(signal.SIGSTOP)
         child = _children.get(self.directory)
         if child is not None and child.returncode is None:
