@@ -67,6 +67,25 @@ class SlotPosterior:
         """The expected click rate of each banner, (banners,); of no city the rate in the slot."""
         return self._moments(city)[0]
 
+    def deviation(self, city: int | None) -> Array:
+        """The standard deviation of each banner's rate, (banners,)."""
+        deviation: Array = np.sqrt(self._moments(city)[1])
+        return deviation
+
+    def spread(self, city: int | None, rates: ArrayLike) -> Array:
+        """How likely each banner's rate is near each of these, evenly spaced between 0 and 1; (rates, banners).
+
+        For each banner it sums to 1: what lies beyond the rates is left out.
+        For each sigma it is the Beta with the mean and the variance of the rate, so a drawn curve is smooth.
+        """
+        means, variances = self._moments_by_sigma(city)
+        weights = means * (1 - means) / variances - 1
+        near = np.asarray(rates, dtype=np.float64)[:, np.newaxis, np.newaxis]
+        logs = (means * weights - 1) * np.log(near) + ((1 - means) * weights - 1) * np.log1p(-near)
+        likely = np.exp(logs - logs.max(axis=0))
+        spread: Array = np.einsum("s,rsb->rb", self.chances, likely / likely.sum(axis=0))
+        return spread
+
     def borrowed_trials(self, city: int | None) -> Array:
         """How many more trials the banner would need in the city to be known as well without the other cities and
         banners; (banners,). The mean and the variance of the rate are those of a Beta, whose weight this is.
@@ -84,6 +103,13 @@ class SlotPosterior:
 
     def _moments(self, city: int | None) -> tuple[Array, Array]:
         """Mean and variance of each banner's rate, (banners,) each, by the laws of total mean and variance."""
+        means, variances = self._moments_by_sigma(city)
+        mean: Array = self.chances @ means
+        variance: Array = self.chances @ (variances + (means - mean) ** 2)
+        return mean, variance
+
+    def _moments_by_sigma(self, city: int | None) -> tuple[Array, Array]:
+        """The same for each sigma, (sigmas, banners) each."""
         trials, clicks = self.evidence(city)
         kappa, total = self.kappa[:, np.newaxis], self.a + self.b
         mu = self.a / total
@@ -92,9 +118,7 @@ class SlotPosterior:
         slopes = kappa / (kappa + trials)
         spreads = slopes**2 * mu_variance
         within = (means * (1 - means) - spreads) / (kappa + trials + 1)
-        mean: Array = self.chances @ means
-        variance: Array = self.chances @ (within + spreads + (means - mean) ** 2)
-        return mean, variance
+        return means, within + spreads
 
 
 def fit(trials: ArrayLike, clicks: ArrayLike) -> SlotPosterior:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bandit.cold_start import expected_ctr, seeds
+from bandit.cold_start import MAX_STRENGTH, WEIGHT, expected_ctr, seeds
 from bandit.model import Seed
 from commands.demo_catalogue import SEEDED_SLOT
 from commands.demo_world import WORLD_SEED, Cell, Rates
@@ -16,9 +16,6 @@ IMPRESSIONS = 400
 """Of each banner in each city, on average."""
 CHANGE = 0.35
 """Standard deviation by which tastes have moved since, on the logarithm of the click rate."""
-WEIGHT = 0.1
-"""Trials for one impression of history: it gives a start and is soon outweighed."""
-MAX_STRENGTH = 200.0
 
 
 def season(world: Mapping[Cell, Rates]) -> "pd.DataFrame":

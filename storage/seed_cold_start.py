@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from bandit.cold_start import expected_ctr, seeds
+from bandit.cold_start import MAX_STRENGTH, WEIGHT, expected_ctr, seeds
 from bandit.model import ID_PATTERN, Banner, Seed, Tenant
 from settings import SettingsError, load
 from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
@@ -35,8 +35,6 @@ DONE = 0
 STORE_AWAY = 1
 WRONG_INPUT = 2
 
-WEIGHT = 0.1
-MAX_STRENGTH = 200.0
 HIGHEST_STRENGTH = 1e6
 
 

@@ -5,6 +5,7 @@ in a table beside it.
 """
 
 from collections.abc import Iterable, Sequence
+from math import ceil, floor, log10
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -12,9 +13,12 @@ from markupsafe import Markup, escape
 HUES = 10
 WIDTH, HEIGHT = 720, 220
 _LEFT, _RIGHT, _BOTTOM = 52, 30, 22
-SPARK_WIDTH, SPARK_HEIGHT = 120, 26
+SPARK_WIDTH, SPARK_HEIGHT = 96, 26
 BAR_WIDTH, BAR_HEIGHT = 140, 18
-CELL_WIDTH, CELL_HEIGHT = 74, 24
+CELL_WIDTHS, CELL_HEIGHT = (62, 102), 24
+LETTER_WIDTH = 7.5
+TICKS = 6
+"""At most, on an axis."""
 
 
 class Series(NamedTuple):
@@ -70,24 +74,41 @@ def share_bar(value: float, title: str) -> Markup:
     return _svg(SPARK_WIDTH, 12, title, [filled, f'<rect class="frame" width="{SPARK_WIDTH}" height="12"/>'])
 
 
+def captioned(words: str, drawing: Markup) -> Markup:
+    """What is drawn, below its figures."""
+    return Markup("{}<br>{}").format(words, drawing)
+
+
 def heat_map(
     rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[tuple[float | None, str]]], title: str
 ) -> Markup:
     """The darker the larger; `cells` are (value, its text) by row and column."""
     highest = max((value for row in cells for value, _ in row if value is not None), default=0.0) or 1.0
-    left = 8 + 7.5 * max((len(name) for name in rows), default=0)
+    left = 8 + LETTER_WIDTH * max((len(name) for name in rows), default=0)
+    narrowest, widest = CELL_WIDTHS
+    wide = min(max(LETTER_WIDTH * max((len(name) for name in columns), default=0), narrowest), widest)
+    letters = int(wide / LETTER_WIDTH)
     names = [f'<text x="0" y="{_line(at)}">{escape(name)}</text>' for at, name in enumerate(rows)]
     heads = [
-        f'<text x="{left + at * CELL_WIDTH + 4:.0f}" y="16">{escape(_short(name))}<title>{escape(name)}</title></text>'
+        f'<text x="{left + at * wide + 4:.0f}" y="16">{_short(name, letters)}<title>{escape(name)}</title></text>'
         for at, name in enumerate(columns)
     ]
     squares = [
-        _square(left + x * CELL_WIDTH, CELL_HEIGHT * (y + 1), value, highest, text, f"{rows[y]}, {columns[x]}")
+        _square(left + x * wide, CELL_HEIGHT * (y + 1), wide, value, highest, text, f"{rows[y]}, {columns[x]}")
         for y, row in enumerate(cells)
         for x, (value, text) in enumerate(row)
     ]
-    size = left + CELL_WIDTH * len(columns), CELL_HEIGHT * (len(rows) + 1)
-    return _svg(*size, title, [*heads, *names, *squares])
+    return _svg(left + wide * len(columns), CELL_HEIGHT * (len(rows) + 1), title, [*heads, *names, *squares])
+
+
+def round_ticks(low: float, high: float) -> list[float]:
+    """At most TICKS round numbers at even distances, from low to high."""
+    size = 10.0 ** floor(log10(max(high - low, 1e-9) / TICKS))
+    for step in (size, 2 * size, 5 * size, 10 * size):
+        first, last = ceil(low / step), floor(high / step)
+        if last - first < TICKS:
+            break
+    return [number * step for number in range(first, last + 1)]
 
 
 def curves(xs: Sequence[float], series: Sequence[Series], ticks: Sequence[tuple[float, str]], title: str) -> Markup:
@@ -155,12 +176,12 @@ def _line(row: int) -> int:
     return CELL_HEIGHT * (row + 1) + 16
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= 8 else f"{name[:7]}…"
+def _short(name: str, letters: int) -> Markup:
+    return escape(name if len(name) <= letters else f"{name[: letters - 1]}…")
 
 
-def _square(x: float, y: float, value: float | None, highest: float, text: str, title: str) -> str:
+def _square(x: float, y: float, wide: float, value: float | None, highest: float, text: str, title: str) -> str:
     shade = 0.0 if value is None else 0.06 + 0.6 * value / highest
-    box = f'<rect class="heat" x="{x:.0f}" y="{y}" width="{CELL_WIDTH - 2}" height="{CELL_HEIGHT - 2}"'
-    words = f'<text class="halo" x="{x + CELL_WIDTH / 2:.0f}" y="{y + 15}" text-anchor="middle">{escape(text)}</text>'
+    box = f'<rect class="heat" x="{x:.0f}" y="{y}" width="{wide - 2:.0f}" height="{CELL_HEIGHT - 2}"'
+    words = f'<text class="halo" x="{x + wide / 2:.0f}" y="{y + 15}" text-anchor="middle">{escape(text)}</text>'
     return f'<g>{box} fill-opacity="{shade:.2f}"/>{words}<title>{escape(title)}: {escape(text)}</title></g>'

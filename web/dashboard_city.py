@@ -10,7 +10,7 @@ from web import dashboard_formats as show
 from web.admin import banners_of, find_slot
 from web.auth import requires
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_charts import interval_bar, share_bar
+from web.dashboard_charts import captioned, interval_bar, share_bar
 from web.dashboard_charts import key as key_of
 from web.dashboard_evidence import city_name, densities_of, explained, picture, view_of
 from web.dashboard_tables import Column, Row, Table, numeric
@@ -46,9 +46,10 @@ def competitors(tenant: Tenant, slot: Slot, explanation: Mapping[str, Any]) -> T
     by_id, rows = banners_of(tenant.id, slot.id), explanation["banners"]
     widest = max((row["high"] for row in rows), default=1.0)
 
-    def drawn(row: Row) -> str:
-        words = f"{show.percent(row['mean'])}, 90 % interval {show.interval(row['low'], row['high'])}"
-        return interval_bar(row["low"], row["mean"], row["high"], 0.0, widest, words)
+    def interval(row: Row) -> str:
+        figures = show.interval(row["low"], row["high"])
+        title = f"{show.percent(row['mean'])}, 90 % interval {figures}"
+        return captioned(figures, interval_bar(row["low"], row["mean"], row["high"], 0.0, widest, title))
 
     def shared(row: Row) -> str:
         bar = share_bar(row["probability"], f"chance {show.chance(row['probability'])}")
@@ -62,15 +63,14 @@ def competitors(tenant: Tenant, slot: Slot, explanation: Mapping[str, Any]) -> T
             Column("picture", "Picture", cell=lambda row: picture(by_id.get(row["banner"]))),
             numeric("trials", "Own trials", show.number),
             numeric("clicks", "Own clicks", show.number),
-            numeric("borrowed_trials", "Borrowed, in trials", show.number),
+            numeric("borrowed_trials", "Borrowed", show.number),
             numeric("mean", "Expected CTR", show.percent),
-            Column("low", "90 % interval", cell=lambda row: show.interval(row["low"], row["high"])),
-            Column("high", f"drawn, 0 to {show.percent(widest)}", cell=drawn),
+            Column("low", "90 % interval", cell=interval),
             numeric("weight", "Weight", show.number),
             numeric("probability", "Chance now", show.chance),
             Column("why_not", "", cell=shared),
         ),
         [{**row, "picture": by_id[row["banner"]].image_url if row["banner"] in by_id else None} for row in rows],
         "This slot has no banner yet. Make one with POST /admin/slots/<slot>/banners (see /docs).",
-        more=("slot_mean", "is_new"),
+        more=("high", "slot_mean", "is_new"),
     )

@@ -9,20 +9,18 @@ from flask import request
 from markupsafe import Markup, escape
 
 from bandit.model import OTHER, UNKNOWN, Banner, Slot, Tenant
-from bandit.posterior import posterior_draws
 from serving.decide import Ask
 from serving.slot_view import SlotView
 from web import dashboard_formats as show
 from web.context import context
-from web.dashboard_charts import Series, curves, heat_map
+from web.dashboard_charts import Series, curves, heat_map, round_ticks
 from web.errors import ApiError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_CITIES, MOST_BANNERS = 25, 10
 """Drawn at once; the tables have all."""
-DRAWS, STEPS = 4_000, 60
-SEED = 20_250_103
-"""The same evidence always looks the same."""
+STEPS = 120
+"""Points of a curve."""
 CITY_NAMES = {OTHER: "other places", UNKNOWN: "no city"}
 
 
@@ -110,18 +108,14 @@ def heat_map_of(view: SlotView) -> Markup:
 def densities_of(view: SlotView, city: str) -> tuple[list[str], Markup]:
     """The names of the banners that are drawn, and what is known of their click rates in the city."""
     evidence, banners = view.evidence, first_banners(view)
-    columns = [evidence.banners[banner] for banner in banners]
-    rng = np.random.default_rng(SEED)
-    draws = posterior_draws(evidence.posterior.only(columns), evidence.cities[city], rng, DRAWS)
-    low, high = np.quantile(draws, [0.002, 0.998])
-    edges = np.linspace(low, max(high, low + 1e-9), STEPS + 1)
-    series = [Series(name, _smooth(np.histogram(draws[:, at], edges)[0])) for at, name in enumerate(banners)]
-    middles = ((edges[1:] + edges[:-1]) / 2).tolist()
-    ticks = [(middles[at], show.percent(middles[at])) for at in (0, STEPS // 2, STEPS - 1)]
-    return banners, curves(middles, series, ticks, f"Click rates in {city_name(city)}: the higher, the likelier")
-
-
-def _smooth(counts: Any) -> Sequence[float]:
-    """A moving average over five steps: the eye should follow the curve, not the draws."""
-    smoothed: list[float] = np.convolve(counts, np.ones(5) / 5, mode="same").tolist()
-    return smoothed
+    posterior = evidence.posterior.only([evidence.banners[banner] for banner in banners])
+    row = evidence.cities[city]
+    mean, deviation = posterior.mean(row), posterior.deviation(row)
+    low, high = max((mean - 3 * deviation).min(), 0.0), min((mean + 4 * deviation).max(), 1.0)
+    edges = np.linspace(low, high, STEPS + 1)
+    rates = (edges[1:] + edges[:-1]) / 2
+    spread = posterior.spread(row, rates)
+    series = [Series(name, spread[:, at].tolist()) for at, name in enumerate(banners)]
+    ticks = [(tick, f"{100 * tick:.6g} %") for tick in round_ticks(low, high)]
+    title = f"Click rates in {city_name(city)}: the higher, the likelier"
+    return banners, curves(rates.tolist(), series, ticks, title)

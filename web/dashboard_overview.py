@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from flask import Response, request, url_for
+from markupsafe import Markup
 
 from bandit.lift import lift
 from bandit.model import Banner, CountRow, Role, Slot, Tenant
@@ -19,7 +20,7 @@ from web import dashboard_formats as show
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_charts import interval_bar
+from web.dashboard_charts import captioned, interval_bar
 from web.dashboard_tables import Column, Table, numeric
 from web.errors import ApiError
 from web.reports import today
@@ -102,12 +103,10 @@ def standing_in_words(found: Standing | None) -> str:
     }[found.state]
 
 
-def drawn_lift(row: Mapping[str, Any]) -> str:
-    """The interval of a lift on the common scale."""
-    if row["lift"] is None:
-        return show.NOTHING
-    words = f"{show.change(row['lift'])}, 95 % interval {show.change_interval(row['lift_low'], row['lift_high'])}"
-    return interval_bar(row["lift_low"], row["lift"], row["lift_high"], -WIDEST_LIFT, WIDEST_LIFT, words)
+def drawn_lift(lift: float, low: float, high: float) -> Markup:
+    """A lift and its interval on the common scale."""
+    words = f"{show.change(lift)}, 95 % interval {show.change_interval(low, high)}"
+    return interval_bar(low, lift, high, -WIDEST_LIFT, WIDEST_LIFT, words)
 
 
 def _each_in_turn(slots: Sequence[Slot]) -> Iterator[Slot]:
@@ -160,17 +159,21 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
             numeric("ctr", "CTR", show.percent),
             numeric("lift", "Lift over holdout", show.change),
             Column("lift_low", "95 % interval", cell=_lift_interval),
-            Column("lift_high", "drawn, −100 % to +100 %", cell=drawn_lift),
             Column("state", "State"),
         ),
         rows,
         "There is no slot yet. Make one with POST /admin/slots (see /docs), then give it banners.",
-        more=("trials",),
+        more=("lift_high", "trials"),
     )
 
 
 def _lift_interval(row: Mapping[str, Any]) -> str:
-    return show.change_interval(row["lift_low"], row["lift_high"])
+    if row["lift"] is None:
+        return show.NOTHING
+    return captioned(
+        show.change_interval(row["lift_low"], row["lift_high"]),
+        drawn_lift(row["lift"], row["lift_low"], row["lift_high"]),
+    )
 
 
 def alarms_of_service() -> Iterator[str]:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from bandit.cold_start import MAX_STRENGTH, WEIGHT
 from bandit.model import Role, Trial
 from web.fields import (
     Answer,
@@ -272,8 +273,12 @@ class SeedOptions(OfTenant):
         pattern=r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$",
         description="COLUMN=VALUE: only such rows.",
     )
-    weight: float | None = Field(None, gt=0, le=1, description="Trials of evidence for one trial of history.")
-    max_strength: float | None = Field(None, gt=0, le=1e6, description="At most so many trials for one pair.")
+    weight: float | None = Field(
+        None, gt=0, le=1, description=f"Trials of evidence for one impression of history; {WEIGHT} if it is left out."
+    )
+    max_strength: float | None = Field(
+        None, gt=0, le=1e6, description=f"At most so many trials for one pair; {MAX_STRENGTH:g} if it is left out."
+    )
     dry_run: bool = Field(False, description="Only show what would change.")
 
 

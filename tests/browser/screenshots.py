@@ -95,7 +95,7 @@ def take_all(browser: Browser, shop: Shop, directory: Path) -> None:
     take(visit, f"{shop.url}/demo?city=pune", directory / "shop.png")
     visit.page.get_by_role("button", name="Stop the visitors").click()
     sign_in(visit, shop)
-    take(visit, f"{shop.url}/dashboard/", directory / "overview.png", height=420)
+    take(visit, f"{shop.url}/dashboard/", directory / "overview.png", height=470)
     take(visit, f"{shop.url}/dashboard/slots/category_side?days=30&city=pune", directory / "slot.png", height=1960)
     phone = Visit(browser.new_context(user_agent=CHROME, color_scheme="dark"))
     sign_in(phone, shop)

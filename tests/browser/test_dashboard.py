@@ -14,6 +14,7 @@ from web.dashboard_evidence import CITY_NAMES as NAMES
 SLOT = "/dashboard/slots/home_top"
 COUNTED_SECONDS = 5.0
 GRAVE = {"serious", "critical"}
+DESKTOP = {"viewport": {"width": 1160, "height": 740}}
 PHONE = {"viewport": {"width": 375, "height": 740}, "color_scheme": "dark"}
 
 
@@ -33,7 +34,7 @@ def pages(shop: Shop) -> Iterator[str]:
     yield from ("/dashboard/slots/nowhere", "/demo", f"/demo/offers/{banner}")
 
 
-@pytest.mark.parametrize("how", [{}, PHONE], ids=["light", "phone in the dark"])
+@pytest.mark.parametrize("how", [DESKTOP, PHONE], ids=["light", "phone in the dark"])
 def test_no_page_shuts_anybody_out_complains_or_talks_to_strangers(
     shop: Shop, visit: OpenVisit, how: dict[str, object]
 ) -> None:
@@ -53,7 +54,7 @@ def test_no_page_shuts_anybody_out_complains_or_talks_to_strangers(
     assert visitor.hosts() == {shop.url.removeprefix("http://")}
 
 
-@pytest.mark.parametrize("how", [{}, PHONE], ids=["light", "phone in the dark"])
+@pytest.mark.parametrize("how", [DESKTOP, PHONE], ids=["light", "phone in the dark"])
 def test_nor_do_the_pages_of_an_operator(shop: Shop, visit: OpenVisit, how: dict[str, object]) -> None:
     second = f"second-{len(how)}"
     shop.call("POST", "/admin/tenants", "operator", json={"id": second, "name": "Another shop"})
@@ -71,6 +72,11 @@ def test_nor_do_the_pages_of_an_operator(shop: Shop, visit: OpenVisit, how: dict
 def check(visitor: Visit, path: str) -> None:
     assert grave(visitor) == [], path
     assert not visitor.page.evaluate("() => document.documentElement.scrollWidth > innerWidth"), path
+    if visitor.page.evaluate("() => innerWidth") >= DESKTOP["viewport"]["width"]:
+        cut = (
+            "() => [...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length"
+        )
+        assert visitor.page.evaluate(cut) == 0, f"{path}: a table is cut off"
 
 
 def grave(visitor: Visit) -> list[str]:
