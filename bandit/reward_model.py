@@ -55,7 +55,7 @@ def _features(contexts: int, banners: int) -> "csr_matrix":
 def _fit(features: "csr_matrix", count: NDArray[np.intp], total: Array, binary: bool) -> Array:
     """The expected reward of each pair, from how often each was shown and what that earned."""
     seen = np.flatnonzero(count)
-    mean = float(total.sum() / max(count.sum(), 1))
+    mean = float(total.sum()) / max(int(count.sum()), 1)
     if binary and not 0 < mean < 1:
         return np.full(len(count), mean)
     expected: Array = (_logistic if binary else _linear)(features, seen, count[seen], total[seen])
