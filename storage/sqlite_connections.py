@@ -45,6 +45,8 @@ class Connections:
         self._busy_seconds = busy_seconds
         self._idle: list[Connection] = []
         self._closed = False
+        # Of a store that nobody holds any more. Python 3.13 warns where that is left to the connections themselves.
+        weakref.finalize(self, _close_all, self._idle).atexit = False
         # A child must not inherit an open file: SQLite's locks belong to the process, its idea of them to the memory
         # that fork copies. Closing before the fork costs one reopening.
         os.register_at_fork(before=partial(_before_fork, weakref.ref(self)))
@@ -87,8 +89,7 @@ class Connections:
 
     def close_idle(self) -> None:
         """Close what nobody uses now; the next caller opens it again."""
-        while (connection := self._pop_idle()) is not None:
-            connection.close()
+        _close_all(self._idle)
 
     def _pop_in_place(self) -> Connection | None:
         """An idle connection to the file that is at the path now.
@@ -96,18 +97,11 @@ class Connections:
         SQLite goes on with a file that was moved or deleted as if nothing had happened, and what is delivered to it is
         gone once the journal's segment is.
         """
-        while (connection := self._pop_idle()) is not None:
+        while (connection := _pop(self._idle)) is not None:
             if connection.file == _file_at(self._path):
                 return connection
             connection.close()
         return None
-
-    def _pop_idle(self) -> Connection | None:
-        # No look before the pop: another thread may take the last one in between. No lock: a fork might copy it held.
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
 
     def _connect(self, create: bool) -> Connection:
         if self._closed:
@@ -137,6 +131,19 @@ class Connections:
             connection.close()
         else:
             self._idle.append(connection)
+
+
+def _pop(idle: list[Connection]) -> Connection | None:
+    # No look before the pop: another thread may take the last one in between. No lock: a fork might copy it held.
+    try:
+        return idle.pop()
+    except IndexError:
+        return None
+
+
+def _close_all(idle: list[Connection]) -> None:
+    while (connection := _pop(idle)) is not None:
+        connection.close()
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:
