@@ -2,8 +2,9 @@
 
 import json
 import time
+from itertools import chain, repeat
 
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.conftest import OpenVisit, Shop
 
@@ -36,6 +37,23 @@ def test_a_scroll_makes_exactly_one_view_of_each(shop: Shop, visit: OpenVisit) -
     after = shop.counted()
     assert {name: after[name] - before[name] for name in after} == {"served": 2, "viewed": 2, "clicks": 0}
     assert seen.shifts() == []
+
+
+def test_wide_shares_fit_on_their_lines(shop: Shop, visit: OpenVisit) -> None:
+    def with_wide_shares(route: Route) -> None:
+        answer = route.fetch()
+        state = answer.json()
+        for banners in state["slots"].values():
+            for one, share in zip(banners, chain((1.0, 0.0999), repeat(0.01)), strict=False):
+                one["probability"] = share
+        route.fulfill(response=answer, json=state)
+
+    seen = visit()
+    seen.page.route("**/demo/state*", with_wide_shares)
+    seen.open(f"{shop.url}/demo")
+    seen.page.locator(".share", has_text="10.0 %").first.wait_for()
+    rows = seen.page.evaluate("() => [...document.querySelectorAll('figure li')].map((row) => row.clientHeight)")
+    assert len(rows) == 20 and len(set(rows)) == 1, rows
 
 
 def test_a_click_leads_to_the_offer_and_counts_within_seconds(shop: Shop, visit: OpenVisit) -> None:
