@@ -17,6 +17,7 @@ SPARK_WIDTH, SPARK_HEIGHT = 96, 26
 BAR_WIDTH, BAR_HEIGHT = 140, 18
 CELL_WIDTHS, CELL_HEIGHT = (62, 102), 24
 LETTER_WIDTH = 7.5
+"""About, in the font of the charts."""
 TICKS = 6
 """At most, on an axis."""
 

@@ -180,6 +180,7 @@ def test_extreme_evidence_gives_finite_ordered_beliefs_without_a_warning(
         assert np.all((low >= 0) & (low <= high) & (high <= 1))
         assert np.all((posterior.mean(city) >= 0) & (posterior.mean(city) <= 1))
         assert np.all(np.isfinite(posterior.borrowed_trials(city)))
+        assert np.all(np.isfinite(posterior.deviation(city)))
         np.testing.assert_allclose(posterior.spread(city, np.linspace(0.001, 0.999, 99)).sum(axis=0), 1)
 
 
