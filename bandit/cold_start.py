@@ -35,11 +35,11 @@ LEAST_BORROWED = 1
 but 1 to 100: what is known of it is borrowed from other cities, and borrowing adds a tenth to the evidence at most
 (apart from the ones of that LEAST)."""
 
-WEIGHT = 0.1
+HISTORY_WEIGHT = 0.1
 """Trials for an impression of history, unless somebody says otherwise: it gives a start and is soon outweighed."""
 
-MAX_STRENGTH = 200.0
-"""Most trials of a pair, likewise."""
+MAX_STRENGTH, HIGHEST_STRENGTH = 200.0, 1e6
+"""Most trials of a pair: unless somebody says otherwise, and what may be said."""
 
 DIGITS = 6
 """Decimals of a seed's trials and clicks, so that fitting again gives the same seeds."""

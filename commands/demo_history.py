@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from bandit.cold_start import MAX_STRENGTH, WEIGHT, expected_ctr, seeds
+from bandit.cold_start import HISTORY_WEIGHT, MAX_STRENGTH, expected_ctr, seeds
 from bandit.model import Seed
 from commands.demo_catalogue import SEEDED_SLOT
 from commands.demo_world import WORLD_SEED, Cell, Rates
@@ -36,4 +36,4 @@ def history_seeds(world: Mapping[Cell, Rates]) -> list[Seed]:
     """The seeds of the seeded slot."""
     history = season(world)
     expected = expected_ctr(history, list(history["banner"].unique()), list(history["city"].unique()))
-    return seeds(expected, SEED_ID, WEIGHT, MAX_STRENGTH)
+    return seeds(expected, SEED_ID, HISTORY_WEIGHT, MAX_STRENGTH)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
-from bandit.cold_start import MAX_STRENGTH, WEIGHT, expected_ctr, seeds
+from bandit.cold_start import HIGHEST_STRENGTH, HISTORY_WEIGHT, MAX_STRENGTH, expected_ctr, seeds
 from bandit.model import ID_PATTERN, Banner, Seed, Tenant
 from settings import SettingsError, load
 from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
@@ -34,8 +34,6 @@ from storage.seed_changes import changes, summary, table, write_csv
 DONE = 0
 STORE_AWAY = 1
 WRONG_INPUT = 2
-
-HIGHEST_STRENGTH = 1e6
 
 
 class WrongInput(Exception):
@@ -107,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--filter", action="append", default=[], type=_filter, metavar="COLUMN=VALUE", help="only such rows; repeatable"
     )
-    add("--weight", default=WEIGHT, type=_number(1), help=f"trials for an impression of history (default: {WEIGHT})")
+    add("--weight", default=HISTORY_WEIGHT, type=_number(1),
+        help=f"trials for an impression of history (default: {HISTORY_WEIGHT})")  # fmt: skip
     add("--max-strength", default=MAX_STRENGTH, type=_number(HIGHEST_STRENGTH), metavar="TRIALS",
         help=f"most trials of one banner in one city (default: {MAX_STRENGTH:g})")  # fmt: skip
     add("--seed-id", type=_id, metavar="ID", help="name of this evidence (default: from the file and its columns)")

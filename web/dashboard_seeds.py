@@ -9,7 +9,7 @@ from flask import Response, redirect, request, url_for
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from bandit.cold_start import MAX_STRENGTH, WEIGHT
+from bandit.cold_start import HISTORY_WEIGHT, MAX_STRENGTH
 from bandit.model import Role
 from web import dashboard_formats as show
 from web.admin import find_slot
@@ -35,7 +35,7 @@ def show_seeds(slot: str) -> str | Response:
     """What there is, and the form for more."""
     tenant = tenant_of_page()
     found = find_slot(tenant.id, slot)
-    defaults = {"weight": WEIGHT, "max_strength": MAX_STRENGTH}
+    defaults = {"weight": HISTORY_WEIGHT, "max_strength": MAX_STRENGTH}
     return page("seeds.html", tables=[_table(slot, seeds_of(tenant.id, slot))], slot=found, defaults=defaults)
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from bandit.cold_start import MAX_STRENGTH, WEIGHT
+from bandit.cold_start import HIGHEST_STRENGTH, HISTORY_WEIGHT, MAX_STRENGTH
 from bandit.model import Role, Trial
 from web.fields import (
     Answer,
@@ -274,10 +274,13 @@ class SeedOptions(OfTenant):
         description="COLUMN=VALUE: only such rows.",
     )
     weight: float | None = Field(
-        None, gt=0, le=1, description=f"Trials of evidence for one impression of history; {WEIGHT} if it is left out."
+        None, gt=0, le=1, description=f"Trials for an impression of history; {HISTORY_WEIGHT} if it is left out."
     )
     max_strength: float | None = Field(
-        None, gt=0, le=1e6, description=f"At most so many trials for one pair; {MAX_STRENGTH:g} if it is left out."
+        None,
+        gt=0,
+        le=HIGHEST_STRENGTH,
+        description=f"At most so many trials for one pair; {MAX_STRENGTH:g} if it is left out.",
     )
     dry_run: bool = Field(False, description="Only show what would change.")
 
