@@ -26,6 +26,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.page import measure_page
 from benchmarks.results import Result
 from benchmarks.throughput import measure_banner, measure_click
+from settings import Settings
 
 MISSED = 1
 CANNOT_MEASURE = 2
@@ -42,8 +43,8 @@ PARTS: dict[str, Measure] = {
     "cells": measure_cells,
     "memory": measure_memory,
 }
-FOR_EACH_WORKERS = ("banner", "click")
-"""The other parts use one worker, of which they say something."""
+WORKERS = {"page": Settings().server.workers, "cells": 1, "memory": 1}
+"""Of the parts that say something of one worker, or of the service as it is when nobody changes a setting."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _plan(parts: Sequence[str], workers: Sequence[int]) -> Iterator[tuple[str, int]]:
     for name in parts:
-        for count in workers if name in FOR_EACH_WORKERS else [1]:
+        for count in [WORKERS[name]] if name in WORKERS else workers:
             yield name, count
 
 

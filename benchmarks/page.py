@@ -1,6 +1,6 @@
 """What POST /page costs: five slots in one call against GET /banner for one, of the same service by turns.
 
-In two ways, since they differ: how long one caller waits for its answer, and how many a busy worker answers.
+In two ways, since they differ: how long one caller waits for its answer, and how many a busy service answers.
 """
 
 from functools import partial
@@ -14,7 +14,7 @@ from benchmarks.wrk import Load
 
 ON_A_PAGE = 5
 RATIO = 2.5
-WAYS = (("as one caller waits for it", 1), ("as a busy worker answers it", wrk.CONNECTIONS))
+WAYS = (("as one caller waits for it", 1), ("as a busy service answers it", wrk.CONNECTIONS))
 
 
 def measure_page(directory: Path, seconds: float, workers: int) -> list[Result]:

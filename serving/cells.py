@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import accumulate, compress
+from sys import intern
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -24,6 +25,7 @@ FOR_EVER_US = 1 << 62
 GROWTH = 1.02
 """A cell is stale when the trials of its city, or of the slot it borrows from, grew by more than this factor."""
 _EPOCH = moment(0, "UTC")
+_NONE_TAKEN = frozenset[str]()
 
 
 class SlotKnowledge(Protocol):
@@ -79,8 +81,10 @@ class Written(NamedTuple):
 
     event_place: bytes
     """Tenant, slot and city."""
+    eligible: str | None
+    """The banners that can be chosen, where they compete."""
     event_rest: bytes
-    """Platform, no would-be banner, and the eligible ones where they compete."""
+    """Platform, no would-be banner, and the eligible ones."""
     token_place: bytes
     city: bytes
 
@@ -89,7 +93,8 @@ class Written(NamedTuple):
         """For visits of this kind."""
         names = (tenant, slot, visit.city)
         event_place = b"".join([text(name) for name in names])
-        return cls(event_place, rest_field(visit.platform, None, eligible), place(*names), visit.city.encode())
+        rest = _rest_of(visit.platform, eligible, _NONE_TAKEN)
+        return cls(event_place, eligible, rest, place(*names), visit.city.encode())
 
 
 class Choice(NamedTuple):
@@ -148,8 +153,7 @@ class Cell:
         if not self.banners:
             return Choice(self, shown, SHADOW, 1.0, self.written.event_rest)
         index = draw(self.cumulative, random_number)
-        eligible = eligible_among(self.ids, self.probabilities) if self.is_open else None
-        rest = rest_field(self.visit.platform, self.banners[index].id, eligible)
+        rest = rest_field(self.visit.platform, self.banners[index].id, self.written.eligible)
         return Choice(self, shown, SHADOW, self.probabilities[index], rest)
 
     def draw_apart(self, taken: Collection[str], random_number: float) -> Choice | None:
@@ -168,28 +172,26 @@ class Cell:
         index = bisect_right(ends, random_number * total)
         if index == len(ends):
             index = bisect_left(ends, total)
-        return Choice(self, self.banners[index], self.way, chances[index] / total, self._rest(chances))
+        return Choice(self, self.banners[index], self.way, chances[index] / total, self._rest_without(taken))
 
     def draw_apart_for_holdout(self, taken: Collection[str], random_number: float) -> Choice | None:
         """One of the banners whose id is not taken, each with the same probability; None where none is left."""
         left = [banner for banner in self.banners if banner.id not in taken]
         if not left:
             return None
-        rest = self._rest(self._chances_without(taken))
-        return Choice(self, left[int(random_number * len(left))], HOLDOUT, 1 / len(left), rest)
+        banner = left[int(random_number * len(left))]
+        return Choice(self, banner, HOLDOUT, 1 / len(left), self._rest_without(taken))
 
     def _chances_without(self, taken: Collection[str]) -> list[float]:
-        chances = self.probabilities.tolist()
-        for index, banner in enumerate(self.ids):
-            if banner in taken:
-                chances[index] = 0.0
+        chances, ids = self.probabilities.tolist(), self.ids
+        for banner in taken:
+            if banner in ids:
+                chances[ids.index(banner)] = 0.0
         return chances
 
-    def _rest(self, chances: Sequence[float]) -> bytes:
-        """What events say at their end where these were the chances."""
-        if not self.is_open:
-            return rest_field(self.visit.platform, None, None)
-        return _rest_among(self.visit.platform, self.ids, bytes(map(bool, chances)))
+    def _rest_without(self, taken: Collection[str]) -> bytes:
+        """What events say at their end where these could not be chosen."""
+        return _rest_of(self.visit.platform, self.written.eligible, frozenset(taken))
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -256,14 +258,16 @@ def contenders(
 
 
 @lru_cache(maxsize=4096)
-def _rest_among(platform: str, ids: tuple[str, ...], can_be_chosen: bytes) -> bytes:
-    """`rest_field` where those compete. Kept: the banners that lead are on most pages, and often leave the same."""
-    return rest_field(platform, None, eligible_among(ids, can_be_chosen))
+def _rest_of(platform: str, eligible: str | None, taken: frozenset[str]) -> bytes:
+    """`rest_field` without the taken. Kept: the banners that lead are on most pages, and often leave the same."""
+    if eligible is not None:
+        eligible = " ".join([banner for banner in eligible.split() if banner not in taken])
+    return rest_field(platform, None, eligible)
 
 
 def eligible_among(ids: tuple[str, ...], chances: Sequence[float]) -> str:
     """The ids of those that can be chosen, as an event holds them; a ceiling of 0 keeps a banner out."""
-    return " ".join(compress(ids, chances))
+    return intern(" ".join(compress(ids, chances)))  # the same in most cells of a slot
 
 
 def _chances(

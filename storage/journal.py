@@ -125,12 +125,11 @@ class Journal:
         if not records:
             return
         with self._lock:
-            frames, sequences = [], dict[int, int]()
+            before = {shard: self._sequences.get(shard, 0) for shard, _ in records}
+            frames, sequences = [], before.copy()
             for shard, encode in records:
-                sequence = (sequences.get(shard) or self._sequences.get(shard, 0)) + 1
+                sequences[shard] = sequence = sequences[shard] + 1
                 frames.append(_framed(shard, encode(sequence)))
-                sequences[shard] = sequence
-            before = {shard: self._sequences.get(shard, 0) for shard in sequences}
             self._write(b"".join(frames), len(frames[0]), sequences, before)
 
     def check(self) -> None:
