@@ -112,14 +112,16 @@ def _opener(
 
 
 def wait(query: "StreamingQuery", look: Callable[[], object] = lambda: None) -> bool:
-    """Until it ends or a signal comes; whether it ended by itself. `look` is called every second. Raises what it failed
-    with."""
+    """Until it ends or a signal comes; whether it ended by itself. `look` is called every second, and when it has ended.
+    Raises what it failed with."""
     try:
         while not query.awaitTermination(POLL_SECONDS):
             look()
     except Stopped:
         aside(lambda: end(query))
+        aside(look)
         return False
+    look()
     return True
 
 
