@@ -112,7 +112,7 @@ def _opener(
 
 
 def wait(query: "StreamingQuery", look: Callable[[], object] = lambda: None) -> bool:
-    """Until it ends or a signal comes; whether it ended by itself. `look` is called every second, and when it has ended.
+    """Until it ends or a signal comes; whether it ended by itself. `look` is called every second and when it has ended.
     Raises what it failed with."""
     try:
         while not query.awaitTermination(POLL_SECONDS):
