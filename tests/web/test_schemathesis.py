@@ -30,6 +30,9 @@ TEXT_BODY = {
 }
 REPORTS = ("banner", "city", "day", "policy", "referrer", "lift", "clicks", "unrecognised-cities")
 
+STATEFUL = {"max-steps": 6, "generation": {"max-examples": 30}}
+ONLY_STATEFUL = {name: {"enabled": False} for name in ("examples", "coverage", "fuzzing")} | {"stateful": STATEFUL}
+
 
 @dataclass
 class Findings:
@@ -47,6 +50,13 @@ class Findings:
             self.failures.append(repr(event.exception))
         elif isinstance(event, events.ScenarioFinished):
             self._take_scenario(event)
+
+    def add(self, more: "Findings") -> None:
+        """What a run after this one found too."""
+        self.failures += more.failures
+        self.calls += more.calls
+        for operation, statuses in more.statuses.items():
+            self.statuses[operation] += statuses
 
     def _take_scenario(self, event: events.ScenarioFinished) -> None:
         recorder = event.recorder
@@ -84,7 +94,7 @@ def explore(side: Side, key: str, settings: Mapping[str, Any], paths: str) -> Fi
             "headers": {"Authorization": f"Bearer {side.keys[key]}"},
             "checks": CHECKS,
             "generation": {"max-examples": 5, "deterministic": True, "database": "none"},
-            "phases": {"stateful": {"max-steps": 6, "generation": {"max-examples": 30}}},
+            "phases": {"stateful": STATEFUL},
             **settings,
             "operations": [*settings.get("operations", ()), TEXT_BODY],
         }
@@ -114,9 +124,12 @@ def test_an_operator_finds_nothing_undeclared(drained: Side, monkeypatch: pytest
         ],
     }
     found = explore(drained, "operator", settings, ".*")
+    # Its state machine ends, without a word, where a call is answered in another way than when it was made before.
+    for seed in (2, 3, 4, 5):
+        if found.calls["stateful"] <= 100:
+            found.add(explore(drained, "operator", {**settings, "seed": seed, "phases": ONLY_STATEFUL}, ".*"))
     assert found.failures == []
-    # How many there are moves with any constant in the code that is loaded: generators draw from them.
-    assert found.calls["stateful"] > 30 and found.calls["coverage"] > 500 and found.calls["fuzzing"] > 50
+    assert found.calls["stateful"] > 100 and found.calls["coverage"] > 500 and found.calls["fuzzing"] > 50
     for made in ("tenants", "keys", "slots"):
         assert found.succeeded(f"POST /admin/{made}") and found.succeeded(f"GET /admin/{made}")
     assert found.succeeded("GET /admin/slots/{slot}") and found.succeeded("GET /reports/clicks")
