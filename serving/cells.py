@@ -25,7 +25,6 @@ FOR_EVER_US = 1 << 62
 GROWTH = 1.02
 """A cell is stale when the trials of its city, or of the slot it borrows from, grew by more than this factor."""
 _EPOCH = moment(0, "UTC")
-_NONE_TAKEN = frozenset[str]()
 
 
 class SlotKnowledge(Protocol):
@@ -93,7 +92,7 @@ class Written(NamedTuple):
         """For visits of this kind."""
         names = (tenant, slot, visit.city)
         event_place = b"".join([text(name) for name in names])
-        rest = _rest_of(visit.platform, eligible, _NONE_TAKEN)
+        rest = _rest(visit.platform, eligible)
         return cls(event_place, eligible, rest, place(*names), visit.city.encode())
 
 
@@ -191,7 +190,7 @@ class Cell:
 
     def _rest_without(self, taken: Collection[str]) -> bytes:
         """What events say at their end where these could not be chosen."""
-        return _rest_of(self.visit.platform, self.written.eligible, frozenset(taken))
+        return _rest(self.visit.platform, self.written.eligible, frozenset(taken))
 
     def is_stale(self) -> bool:
         """Whether the evidence of its city or of the slot moved on enough to compute again."""
@@ -258,7 +257,7 @@ def contenders(
 
 
 @lru_cache(maxsize=4096)
-def _rest_of(platform: str, eligible: str | None, taken: frozenset[str]) -> bytes:
+def _rest(platform: str, eligible: str | None, taken: frozenset[str] = frozenset()) -> bytes:
     """`rest_field` without the taken. Kept: the banners that lead are on most pages, and often leave the same."""
     if eligible is not None:
         eligible = " ".join([banner for banner in eligible.split() if banner not in taken])
