@@ -26,7 +26,6 @@ from benchmarks.memory import measure_memory
 from benchmarks.page import measure_page
 from benchmarks.results import Result
 from benchmarks.throughput import measure_banner, measure_click
-from settings import Settings
 
 MISSED = 1
 CANNOT_MEASURE = 2
@@ -43,8 +42,8 @@ PARTS: dict[str, Measure] = {
     "cells": measure_cells,
     "memory": measure_memory,
 }
-WORKERS = {"page": Settings().server.workers, "cells": 1, "memory": 1}
-"""Of the parts that say something of one worker, or of the service as it is when nobody changes a setting."""
+FOR_EACH_WORKERS = ("banner", "click", "page")
+"""The other parts use one worker, of which they say something."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _plan(parts: Sequence[str], workers: Sequence[int]) -> Iterator[tuple[str, int]]:
     for name in parts:
-        for count in [WORKERS[name]] if name in WORKERS else workers:
+        for count in workers if name in FOR_EACH_WORKERS else [1]:
             yield name, count
 
 
@@ -80,7 +79,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("parts", nargs="*", metavar="part", type=_part, help="which to measure; else all")
     parser.add_argument("--seconds", type=float, default=ROUND_SECONDS, help="of a round (default: %(default)g)")
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="for banner and click (default: 1 2)")
+    those = " and ".join(FOR_EACH_WORKERS)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help=f"for {those} (default: 1 2)")
     return parser.parse_args(arguments)
 
 

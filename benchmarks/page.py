@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks import wrk
 from benchmarks.results import Result, cost
 from benchmarks.servers import running
-from benchmarks.throughput import CONTENT, by_turns, load_banner
+from benchmarks.throughput import CONTENT, by_turns, in_words, load_banner
 from benchmarks.wrk import Load
 
 ON_A_PAGE = 5
@@ -31,5 +31,6 @@ def measure_page(directory: Path, seconds: float, workers: int) -> list[Result]:
         for way, connections in WAYS:
             ours = partial(pages, connections=connections)
             measured = by_turns(target, ours, partial(load_banner, target, connections=connections), seconds)
-            results.append(cost(f"POST /page with {ON_A_PAGE} slots {way}, in GET /banner", *measured, RATIO))
+            name = f"POST /page with {ON_A_PAGE} slots, {in_words(workers)}, {way}, in GET /banner"
+            results.append(cost(name, *measured, RATIO))
         return results

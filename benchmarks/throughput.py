@@ -30,14 +30,14 @@ def measure_banner(directory: Path, seconds: float, workers: int) -> list[Result
             with trickle(HOST, target.service.port, target.key, trickled):
                 return load_banner(target, length)
 
-        return _compare(f"GET /banner, {_workers(workers)}", target, hello_url, ours, seconds, BANNER_RATIO)
+        return _compare(f"GET /banner, {in_words(workers)}", target, hello_url, ours, seconds, BANNER_RATIO)
 
 
 def measure_click(directory: Path, seconds: float, workers: int) -> list[Result]:
     """POST /click: each with a token of its own."""
     with running(directory, CONTENT, workers) as target, hello(workers) as hello_url:
         clicks = Clicks(target, directory / "tokens")
-        return _compare(f"POST /click, {_workers(workers)}", target, hello_url, clicks.load, seconds, CLICK_RATIO)
+        return _compare(f"POST /click, {in_words(workers)}", target, hello_url, clicks.load, seconds, CLICK_RATIO)
 
 
 def load_banner(target: Target, seconds: float, connections: int = wrk.CONNECTIONS) -> Load:
@@ -95,5 +95,6 @@ def by_turns(
     return our_loads, their_loads
 
 
-def _workers(count: int) -> str:
+def in_words(count: int) -> str:
+    """So many workers."""
     return f"{count} worker{'s' if count > 1 else ''}"
