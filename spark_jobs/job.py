@@ -25,7 +25,8 @@ DONE, NOT_DONE, BAD_INPUT = 0, 1, 2
 STOPPED = 128 + signal.SIGTERM
 POLL_SECONDS = 1
 BATCH_SECONDS = 30.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGALRM)
+AGAIN_SECONDS = 0.1
 NOTHING_IN_PART = "stopped; nothing was written in part"
 UNREADABLE = re.compile(
     "readFooter|ParquetDecodingException|is not a Parquet file|error while reading file|column cannot be converted",
@@ -59,6 +60,7 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
     """
     stop = _Stop()
     before = {number: signal.signal(number, stop) for number in SIGNALS}
+    complain, sys.unraisablehook = sys.unraisablehook, stop.complain
     sessions: list[SparkSession] = []
     try:
         settings = load(environ)
@@ -72,10 +74,12 @@ def run(name: str, given: argparse.Namespace, work: Work, environ: Mapping[str, 
         # Whoever asks twice waits for the session's end all the same.
         for number in before:
             signal.signal(number, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for session in sessions:
             aside(session.stop)
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = complain
 
 
 class _Stop:
@@ -89,6 +93,14 @@ class _Stop:
         self.asked = True
         if not self.waits:
             raise Stopped
+
+    def complain(self, unraisable: "sys.UnraisableHookArgs") -> None:
+        """What a destructor raised. One that finds its object broken off half-made says nothing anybody can act on; and
+        where the signal came while it was at work, nobody has heard it, so it comes again."""
+        if unraisable.exc_type is Stopped:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        elif not self.asked:
+            sys.__unraisablehook__(unraisable)
 
 
 def _opener(
