@@ -8,7 +8,7 @@ the lock.
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
@@ -48,6 +48,8 @@ class Manifest:
     """Events received before it may be missing; 0: none is."""
     next_offset: int = 1
     """Of the embedded store: the event to go on from."""
+    last_event: Sequence[int] = ()
+    """Of the embedded store: number, journal and sequence of the last event that was archived; empty: not known."""
     pending_offset: int | None = None
     """Of the embedded store: the last event of a piece that may be written in part."""
     removed_before: str = ""

@@ -14,6 +14,7 @@ from tests.storage.archived import archive_of, read, some_events
 from tests.storage.events import DAY, NOON_US, Log, served
 
 EVENTS = some_events(60)
+MORE = some_events(100, seed=2)
 
 
 @pytest.fixture
@@ -74,6 +75,23 @@ def test_events_that_were_pruned_before_they_were_archived_are_said(store: Sqlit
     export(store, archive, NOON_US, said.append)
     assert archive.manifest().complete_since_us == NOON_US
     assert "forgotten" in said[0]
+
+
+@pytest.mark.parametrize("events_since", [0, 30, 200])
+def test_a_store_restored_from_a_backup_does_not_mix_its_events_with_those_archived_before(
+    store: SqliteStore, tmp_path: Path, events_since: int
+) -> None:
+    archive, copy = ArchiveDirectory(tmp_path / "archive"), tmp_path / "copy.db"
+    store.backup(copy)
+    store.deliver(Log(journal=8).records(*MORE[:50]))
+    export(store, archive, NOON_US, str)
+    restored = SqliteStore.open(copy)
+    restored.deliver(Log(journal=9).records(*MORE[:events_since]))
+    with pytest.raises(ArchiveError, match="move the archive away"):
+        export(restored, archive, NOON_US, str)
+    elsewhere = ArchiveDirectory(tmp_path / "elsewhere")
+    assert export(restored, elsewhere, NOON_US, str) == len(read(elsewhere)) == len(EVENTS) + events_since
+    restored.close()
 
 
 def test_merged_files_hold_the_same_events(tmp_path: Path) -> None:
