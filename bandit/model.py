@@ -112,6 +112,10 @@ class ApiKey:
     created_at: datetime | None = None
 
 
+EXPLORATION_SHARE = 0.005
+"""The default of a slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A place on a page where banners compete."""
@@ -126,7 +130,7 @@ class Slot:
     platforms: tuple[str, ...] = ("web",)
     trial: Trial = Trial.SERVED
     attribution_window_seconds: int = 86_400
-    exploration_share: float = 0.005
+    exploration_share: float = EXPLORATION_SHARE
     holdout_share: float = 0.0
     half_life_days: float | None = 14.0
     lookback_days: int = 90

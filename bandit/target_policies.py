@@ -3,12 +3,12 @@
 import numpy as np
 
 from bandit.evaluation import Log
+from bandit.model import EXPLORATION_SHARE
 from bandit.posterior import Array, fit
 from bandit.thompson import probabilities
 
 CHUNKS = 10
 """How often, over the time of the log, the learner looks at what it has shown so far."""
-EXPLORATION_SHARE = 0.005
 
 
 def uniform(log: Log) -> Array:

@@ -46,8 +46,13 @@ class Board:
         recent = sum(self._recent(cell), Counter[str]())
         return bool(recent) and recent.most_common(1)[0][0] == best(self._world[cell])
 
+    @property
+    def cells(self) -> int:
+        """How many there are."""
+        return len(self._world)
+
     def leading(self) -> int:
-        """In how many cells."""
+        """In how many of them."""
         return sum(map(self.leads, self._world))
 
     def ctr(self, slot: str, policy: Policy) -> float:
@@ -65,7 +70,7 @@ class Board:
             f"{slot.id} {self.ctr(slot.id, Policy.LEARNED):.2%} (holdout {self.ctr(slot.id, Policy.HOLDOUT):.2%})"
             for slot in SLOTS
         )
-        return f"{self.headline(seconds)}; best banner leads {self.leading()} of {len(self._world)}; CTR {rates}"
+        return f"{self.headline(seconds)}; best banner leads {self.leading()} of {self.cells}; CTR {rates}"
 
     def table(self, seconds: float) -> list[str]:
         """Everything in full, as lines."""

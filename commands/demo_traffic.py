@@ -217,7 +217,7 @@ def _conclusion(board: Board, counted: int, reader: Client) -> str:
     lifts = "\n".join(lift_line(_report(reader, "lift", slot.id)) for slot in SLOTS)
     return f"""
 The service has counted {counted:,} of the {board.seen:,} impressions.
-The best banner leads in {board.leading()} of {len(SLOTS) * 6} cells (most often chosen in the last quarter of the run).
+The best banner leads in {board.leading()} of {board.cells} cells (most often chosen in the last quarter of the run).
 Lift of the learned choice over the holdout, over the last 30 days:
 {lifts}
 """

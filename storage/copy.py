@@ -3,7 +3,8 @@
 For the move to the distributed mode, run with the settings of that mode: storage.backend = cassandra. It takes their
 configuration, keys, seeds, counts and clicks, and what is needed so that a view or click repeated after the move counts
 once all the same. The service must be stopped and its journal delivered. The file is only read. Stopped half-way, the
-same command does it again. Operator keys stay behind; `python -m commands.operator_key` makes new ones.
+same command does it again. What stays behind: operator keys (`python -m commands.operator_key` makes new
+ones), the audit log, and segments (`python -m spark_jobs.segments`).
 
 Exit codes: 0 done, 1 not (all) done, 2 wrong arguments or settings.
 """

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from bandit.cold_start import HIGHEST_STRENGTH, HISTORY_WEIGHT, MAX_STRENGTH
-from bandit.model import Role, Trial
+from bandit.model import EXPLORATION_SHARE, Role, Trial
 from web.fields import (
     Answer,
     Body,
@@ -181,7 +181,7 @@ class SlotBody(Body):
     platforms: list[Id] = Field(["web"], min_length=1, max_length=32)
     trial: Trial = Field(Trial.SERVED, strict=False, description="What counts as an attempt.")
     attribution_window_seconds: int = Field(86_400, ge=1, le=30 * 86_400, description="A later click is not a reward.")
-    exploration_share: Share = Field(0.005, description="Spread evenly over all banners that may be shown.")
+    exploration_share: Share = Field(EXPLORATION_SHARE, description="Spread evenly over all banners that may be shown.")
     holdout_share: Share = Field(0.0, description="Visitors who get a uniform choice, to measure lift.")
     half_life_days: float | None = Field(14.0, gt=0, le=3650, description="Evidence this old counts half; null: all.")
     lookback_days: int = Field(90, ge=1, le=400, description="Older evidence counts nothing.")

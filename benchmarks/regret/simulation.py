@@ -6,15 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bandit.model import EXPLORATION_SHARE
 from benchmarks.regret.policies import Policy
 from benchmarks.regret.world import World
 
 Array = NDArray[np.float64]
 Change = Callable[[World, int], World]
 """(world, day) -> the world from that day on."""
-
-EXPLORATION_SHARE = 0.005
-"""The service's default; only a policy that learns as the service does pays for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +71,7 @@ def simulate(
             world = change(world, day)
         cities = rng.choice(shape[0], size=terms.refresh, p=world.traffic)
         banners = choose(known.trials, known.clicks, cities, rng)
-        if policy.explores:
+        if policy.explores:  # only one that learns as the service does pays for it
             explores = rng.random(terms.refresh) < EXPLORATION_SHARE
             banners = np.where(explores, rng.integers(shape[1], size=terms.refresh), banners)
         clicked = rng.random(terms.refresh) < world.rates[cities, banners]
