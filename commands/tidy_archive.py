@@ -18,6 +18,7 @@ from pathlib import Path
 
 from settings import SettingsError, load
 from storage.archive import INSTALL, ArchiveDirectory, ArchiveError
+from storage.archive_export import is_begun
 from storage.archive_tidying import Say, alone, expire, merge_small_files
 from storage.stream_checkpoint import is_complete
 
@@ -26,7 +27,12 @@ def tidy(archive: ArchiveDirectory, first_kept: date, what: str, say: Say) -> tu
     """(files merged, files that lost something). Raises ArchiveError, OSError."""
     archive.manifest()
     with alone(archive):
-        merged = merge_small_files(archive, lambda path: is_complete(archive.checkpoint, path), say)
+        manifest = archive.manifest()
+
+        def is_whole(path: Path) -> bool:
+            return is_complete(archive.checkpoint, path) and not is_begun(manifest, path)
+
+        merged = merge_small_files(archive, is_whole, say)
         return merged, expire(archive, first_kept, what)
 
 

@@ -52,6 +52,8 @@ class Manifest:
     """Of the embedded store: number, journal and sequence of the last event that was archived; empty: not known."""
     pending_offset: int | None = None
     """Of the embedded store: the last event of a piece that may be written in part."""
+    pending_event: Sequence[int] = ()
+    """The same as last_event is written."""
     removed_before: str = ""
     """Days before this one were removed; empty: none."""
 

@@ -1,6 +1,7 @@
 """From the embedded store's events to the archive, piece by piece."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from storage.archive import ArchiveDirectory, ArchiveError, Manifest, Stored
 from storage.archive_tidying import alone
@@ -16,10 +17,10 @@ def export(store: SqliteStore, archive: ArchiveDirectory, now_us: int, say: Say,
     if archive.create(Manifest()).topic:
         raise ArchiveError(f"the archive at {archive.path} is filled from Kafka; archive.directory names another place")
     with alone(archive):
-        pruned, _, last = store.first_and_last_event()
+        pruned, first, last = store.first_and_last_event()
         manifest = archive.manifest()
         _check_is_its_store(store, archive, manifest, max(pruned, last))
-        if pruned >= manifest.next_offset:
+        if max(pruned, first - 1) >= manifest.next_offset:
             manifest = archive.change(complete_since_us=now_us)
             say("the store had forgotten some events before they were archived; days until today cannot be recounted")
         exported = 0
@@ -30,27 +31,37 @@ def export(store: SqliteStore, archive: ArchiveDirectory, now_us: int, say: Say,
     return exported
 
 
+def is_begun(manifest: Manifest, path: Path) -> bool:
+    """Whether the file is of a piece that an export began and has not ended: it will be written once more."""
+    return path.name.startswith(_name_from(manifest.next_offset))
+
+
 def _check_is_its_store(store: SqliteStore, archive: ArchiveDirectory, manifest: Manifest, last: int) -> None:
     """A store that was restored from a backup gives the numbers of archived events to others. Raises ArchiveError."""
-    known = tuple(manifest.last_event)
-    there = store.events_between(known[0], known[0]) if known else []
-    if last < manifest.next_offset - 1 or any(_identity(one) != known for one in there):
+    marks = [tuple(mark) for mark in (manifest.last_event, manifest.pending_event) if mark]
+    there = [_mark(one) for number, *_ in marks for one in store.events_between(number, number)]
+    if last < (manifest.pending_offset or manifest.next_offset - 1) or not set(there) <= set(marks):
         raise ArchiveError(
             f"the archive at {archive.path} is of another store, or of this one before a backup was restored: move the "
             "archive away, or let archive.directory name another place; what the store still holds is archived there"
         )
 
 
-def _identity(stored: Stored) -> tuple[int, int, int]:
+def _mark(stored: Stored) -> tuple[int, int, int]:
+    """By which a manifest knows an event again."""
     return stored.log_offset, stored.event.journal, stored.event.sequence
 
 
 def _piece(store: SqliteStore, archive: ArchiveDirectory, manifest: Manifest, last: int) -> int:
     """One piece, begun before or now: its end is noted first, so that it has the same name when it is written again."""
     first, last = manifest.next_offset, manifest.pending_offset or last
-    archive.change(pending_offset=last)
     events = store.events_between(first, last)
-    archive.write(f"events-{first:012d}-{last:012d}", events)
-    known = _identity(events[-1]) if events else manifest.last_event
-    archive.change(next_offset=last + 1, pending_offset=None, last_event=known)
+    mark = _mark(events[-1]) if events else manifest.last_event
+    archive.change(pending_offset=last, pending_event=mark)
+    archive.write(f"{_name_from(first)}{last:012d}", events)
+    archive.change(next_offset=last + 1, pending_offset=None, last_event=mark, pending_event=())
     return len(events)
+
+
+def _name_from(first: int) -> str:
+    return f"events-{first:012d}-"

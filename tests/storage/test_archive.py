@@ -1,11 +1,14 @@
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from bandit.zone import day_to_date
+from commands.tidy_archive import tidy
 from storage import archive_tidying
-from storage.archive import ArchiveDirectory, ArchiveError, Manifest, Stored
+from storage.archive import ArchiveDirectory, ArchiveError, Manifest, Stored, write_file
 from storage.archive_export import export
 from storage.archive_tidying import alone, expire, forget_customer, merge_small_files
 from storage.sqlite import SqliteStore
@@ -51,12 +54,40 @@ def test_a_second_export_adds_only_what_came_since(store: SqliteStore, tmp_path:
     assert len(read(archive)) == len(EVENTS) + 1
 
 
-def test_an_export_that_was_killed_between_files_leaves_no_event_twice(store: SqliteStore, tmp_path: Path) -> None:
+def killed_in_a_piece(store: SqliteStore, archive: ArchiveDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An export that has written two files of the events there are."""
+    written: list[Path] = []
+
+    def die(path: Path, table: Any) -> None:
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path)
+        write_file(path, table)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("storage.archive.write_file", die)
+        export(store, archive, NOON_US, str)
+
+
+def test_an_export_that_was_killed_between_files_leaves_no_event_twice(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = ArchiveDirectory(tmp_path / "archive")
-    archive.create(Manifest(pending_offset=50))
-    archive.write("events-000000000001-000000000050", store.events_between(1, 50)[:20])
+    killed_in_a_piece(store, archive, monkeypatch)
     export(store, archive, NOON_US, str)
     assert sorted(read(archive)["log_offset"]) == list(range(1, len(EVENTS) + 1))
+
+
+def test_nor_does_it_where_the_archive_is_tidied_in_between(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = ArchiveDirectory(tmp_path / "archive")
+    export(store, archive, NOON_US, str)
+    store.deliver(Log(journal=8).records(*MORE))
+    killed_in_a_piece(store, archive, monkeypatch)
+    tidy(archive, date(2020, 1, 1), "customer", str)
+    export(store, archive, NOON_US, str)
+    assert sorted(read(archive)["log_offset"]) == list(range(1, len(EVENTS) + len(MORE) + 1))
 
 
 def test_ids_of_pruned_events_are_not_used_again(store: SqliteStore, tmp_path: Path) -> None:
@@ -91,6 +122,22 @@ def test_a_store_restored_from_a_backup_does_not_mix_its_events_with_those_archi
         export(restored, archive, NOON_US, str)
     elsewhere = ArchiveDirectory(tmp_path / "elsewhere")
     assert export(restored, elsewhere, NOON_US, str) == len(read(elsewhere)) == len(EVENTS) + events_since
+    restored.close()
+
+
+@pytest.mark.parametrize("events_since", [10, 200])
+def test_nor_with_those_of_a_piece_that_was_begun_before(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events_since: int
+) -> None:
+    archive, copy = ArchiveDirectory(tmp_path / "archive"), tmp_path / "copy.db"
+    export(store, archive, NOON_US, str)
+    store.backup(copy)
+    store.deliver(Log(journal=8).records(*MORE[:50]))
+    killed_in_a_piece(store, archive, monkeypatch)
+    restored = SqliteStore.open(copy)
+    restored.deliver(Log(journal=9).records(*MORE[:events_since]))
+    with pytest.raises(ArchiveError, match="move the archive away"):
+        export(restored, archive, NOON_US, str)
     restored.close()
 
 
