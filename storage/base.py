@@ -215,6 +215,11 @@ class Store(ABC):
         """Erase this customer hash from clicks, events and segments; how many rows were touched. Counts stay."""
 
     @abstractmethod
+    def oldest(self) -> tuple[int | None, int | None]:
+        """When the oldest raw event was received, and when the impression of the oldest claim was served (microseconds
+        since 1970 UTC); None where there is none to prune."""
+
+    @abstractmethod
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
         """Remove at most `limit` raw events received, and as many claims of impressions served, before these times
         (microseconds since 1970 UTC); how many were removed. Counts and clicks stay.

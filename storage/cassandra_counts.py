@@ -112,6 +112,9 @@ class CountTables(Store):
         self._session.run_many([(ERASE_CUSTOMER, (tenant, *row)) for row in found], CONFIGURING)
         return len(found)
 
+    def oldest(self) -> tuple[int | None, int | None]:
+        return None, None
+
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:  # noqa: ARG002
         """Nothing: events are kept in the archive, and claims end by themselves."""
         return 0

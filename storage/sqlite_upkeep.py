@@ -14,6 +14,13 @@ STEP = 10_000
 class Upkeep(Connected):
     """The rest of the store contract, and what only this back end needs."""
 
+    def oldest(self) -> tuple[int | None, int | None]:
+        with self._connections.reading() as connection:
+            query = "SELECT (SELECT min(received_at) FROM events), (SELECT min(impression_id) FROM claims)"
+            received_at, impression_id = connection.execute(query).fetchone()
+        # An impression id begins with its served_at, as eight bytes whose order is that of time.
+        return received_at, None if impression_id is None else int.from_bytes(impression_id[:8], "big")
+
     def prune(self, *, events_before: int, claims_before: int, limit: int) -> int:
         # Two transactions, so that a delivery can go between them.
         old = "SELECT id FROM events WHERE received_at < ? ORDER BY received_at LIMIT ?"
@@ -24,7 +31,6 @@ class Upkeep(Connected):
                 (events_before, limit),
             )
             events = connection.execute(f"DELETE FROM events WHERE id IN ({old})", (events_before, limit)).rowcount
-        # An impression id begins with its served_at, as eight bytes whose order is that of time.
         oldest_kept = max(claims_before, 0).to_bytes(8, "big")
         with self._connections.writing() as connection:
             connection.execute(

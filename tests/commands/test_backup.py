@@ -198,7 +198,7 @@ def test_nothing_is_restored_while_a_seeding_job_runs(source: Paths) -> None:
 def test_a_damaged_archive_is_found_out_before_anything_is_replaced(source: Paths) -> None:
     archive = make_backup(source)
     whole = archive.read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"", b"PK", whole[:2000] + b"\xff" + whole[2001:]):
+    for damaged in (whole[: len(whole) // 2], b"", b"PK", whole[:2000] + bytes([whole[2000] ^ 0xFF]) + whole[2001:]):
         archive.write_bytes(damaged)
         with pytest.raises(ArchiveError):
             restore(source, archive, NOW, force=True, say=IGNORE)

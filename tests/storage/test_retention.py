@@ -9,9 +9,12 @@ from storage.refused import dead_letter_files, read_refusals
 from storage.retention import CLAIM_DAYS, DAY_US, STEP_ROWS, keep_pruned, prune
 from storage.sqlite import SqliteStore
 from tests.commands.stored_events import DAY, SERVED_AT, drain_all, events, paths, recorder, served_count
+from tests.storage.events import DAY as NOON_DAY
+from tests.storage.events import NOON_US, Log, clicked, served
 from web.schemas import SlotBody
 
 RETENTION_DAYS = 30
+HALF_HOUR_US = 1_800_000_000
 
 
 def test_claims_outlive_the_longest_attribution_window_by_a_week() -> None:
@@ -59,6 +62,25 @@ def test_a_click_repeated_after_its_claim_was_pruned_becomes_a_dead_letter(tmp_p
     assert store.counts("shop", "home", DAY, DAY)[0].clicks == 1
     (refusal,) = read_refusals(dead_letter_files(where.journal)[0])
     assert "so old" in refusal.reason
+
+
+def test_a_clock_that_is_ahead_for_a_round_takes_an_hour_and_no_claim_of_today(tmp_path: Path) -> None:
+    store = SqliteStore.open(tmp_path / "banner.db")
+    log = Log()
+    half_hours = range(NOON_US, NOON_US + 10 * HALF_HOUR_US, HALF_HOUR_US)
+    shown = [served(number, served_at=at, received_at=at) for number, at in enumerate(half_hours)]
+    store.deliver(log.records(*shown, clicked(shown[0])))
+
+    def one_round() -> int:
+        return prune(store, threading.Event(), retention_days=RETENTION_DAYS, now_us=NOON_US + 400 * DAY_US)
+
+    events, claims = 3, 2
+    assert one_round() == events + claims
+    assert store.deliver(log.records(*map(clicked, shown[2:]))) == []
+    assert sum(row.clicks for row in store.counts("shop", "home", NOON_DAY, NOON_DAY)) == 9
+    while one_round():
+        pass
+    assert store.oldest() == (None, None)
 
 
 @pytest.mark.parametrize("trouble", [StoreUnavailable("away"), RuntimeError("a fault of ours")])
