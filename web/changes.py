@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 MAX_DETAIL = 1_000
 _HIDDEN = frozenset({"id", "slot", "tenant", "secret_hash", "created_at"})
+_EMPTY_MEANS_ALL = frozenset({"cities", "platforms", "segments"})
+"""Of a banner."""
 _Value = Tenant | ApiKey | Slot | Banner
 
 
@@ -101,23 +103,33 @@ def _difference(before: _Value | None, after: _Value) -> str:
     """`field: old → new` of what differs; of something new what is not empty."""
     lines = []
     for field in fields(after):
-        new, old = getattr(after, field.name), getattr(before, field.name, None)
+        new: Any = getattr(after, field.name)
+        old: Any = getattr(before, field.name, None)
         if field.name in _HIDDEN or new == old:
             continue
-        if before is not None:
-            lines.append(f"{field.name}: {_text(old)} → {_text(new)}")
-        elif new not in (None, "", (), {}):
-            lines.append(f"{field.name}: {_text(new)}")
+        if before is None:
+            if new not in (None, "", (), {}):
+                lines.append(f"{field.name}: {_text(new)}")
+        elif isinstance(new, Mapping):
+            lines.append(f"{field.name} that differ: {_text(_without(old, new))} → {_text(_without(new, old))}")
+        else:
+            empty = "all" if isinstance(after, Banner) and field.name in _EMPTY_MEANS_ALL else "none"
+            lines.append(f"{field.name}: {_text(old, empty)} → {_text(new, empty)}")
     return "; ".join(lines)
 
 
-def _text(value: Any) -> str:
+def _without(cities: Mapping[str, Any], others: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Those that are not the same in the others."""
+    return {city: names for city, names in cities.items() if others.get(city) != names}
+
+
+def _text(value: Any, empty: str = "none") -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return ", ".join(value) or "none"
+        return _text(tuple(f"{city} ({', '.join(names)})" if names else city for city, names in value.items()))
     if isinstance(value, tuple):
-        return ", ".join(value) or "none"
+        return ", ".join(value) or empty
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value in (None, "") else str(value)

@@ -38,8 +38,26 @@ def test_what_is_made_changed_and_removed_is_logged_field_by_field(side: Side) -
         ("slot cart", "changed"),
         ("slot cart", "made"),
     ]
-    assert found[2][2] == "enabled: yes → no; cities: none → pune"
+    assert found[2][2] == "enabled: yes → no; cities: all → pune"
     assert found[4][2] == "holdout_share: 0.1 → 0.2"
+
+
+def test_a_line_says_what_no_rule_of_a_banner_means(side: Side) -> None:
+    rules = {"cities": ["pune"], "excluded_cities": ["mumbai"], "platforms": ["web"], "segments": ["gold"]}
+    ok(side.call("PATCH", "/admin/slots/home/banners/b1", json=rules))
+    ok(side.call("PATCH", "/admin/slots/home/banners/b1", json={name: [] for name in rules}))
+    ok(side.call("PATCH", "/admin/tenants/shop", json={"segments": []}))
+    tenant, opened, _ = (detail for _, _, detail in logged(side))
+    assert opened == "cities: pune → all; excluded_cities: mumbai → none; platforms: web → all; segments: gold → all"
+    assert tenant == "segments: gold → none"
+
+
+def test_a_line_names_the_cities_that_differ_with_their_other_names(side: Side) -> None:
+    cities = side.get("/admin/tenants/shop")["cities"]
+    cities["pune"], cities["nagpur"] = [*cities["pune"], "Punya"], []
+    ok(side.call("PATCH", "/admin/tenants/shop", json={"cities": cities}))
+    (found,) = logged(side)
+    assert found[2] == "cities that differ: pune (Poona) → pune (Poona, Punya), nagpur"
 
 
 def test_a_log_line_says_who_and_when_in_the_tenants_zone(side: Side) -> None:
