@@ -58,7 +58,8 @@ class Standing(NamedTuple):
     ahead: tuple[str, ...]
     """The winner, the leader, or those between which it makes no difference; nobody while exploring."""
     value_remaining: float | None
-    """Of the best banner's value: with probability 0.95 no other banner is better by more. None without banners."""
+    """Of the best banner's value: with probability 0.95 no other banner is better by more. None without banners and
+    without trials, since before any it would speak of the prior alone."""
 
 
 def standing(
@@ -88,7 +89,7 @@ def standing_of(trials: Array, clicks: Array, weights: Mapping[str, float]) -> S
 
 
 def judge(banners: tuple[str, ...], trials: Array, draws: Array) -> Standing:
-    """From draws (draws, banners) of the value per trial; `trials` (banners,) are only shown."""
+    """From draws (draws, banners) of the value per trial; without `trials` (banners,) no value remaining."""
     p_best = np.bincount(draws.argmax(axis=1), minlength=len(banners)) / len(draws)
     best = draws.max(axis=1)
     loss, mean = (best[:, np.newaxis] - draws).mean(axis=0), draws.mean(axis=0)
@@ -98,7 +99,7 @@ def judge(banners: tuple[str, ...], trials: Array, draws: Array) -> Standing:
     standings = [BannerStanding(*each) for each in zip(*columns, strict=True)]
     standings.sort(key=lambda one: (-one.p_best, one.expected_loss))
     state = _state(float(p_best[first]), remaining)
-    return Standing(state, tuple(standings), _ahead(state, standings), remaining)
+    return Standing(state, tuple(standings), _ahead(state, standings), remaining if trials.any() else None)
 
 
 def _state(p_best: float, remaining: float) -> State:

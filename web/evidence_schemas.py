@@ -74,7 +74,8 @@ class StandingReport(Answer):
     )
     ahead: list[str] = Field(description="The winner or leader, or those that are tied.")
     value_remaining: float | None = Field(
-        description="With probability 0.95 no banner is better than the likeliest by more; 0.02 is 2 % of its value."
+        description="With probability 0.95 no banner is better than the likeliest by more; 0.02 is 2 % of its value. "
+        "null while nothing was measured."
     )
     banners: list[BannerStanding] = Field(description="The likeliest to be best first; paused ones are not among them.")
 

@@ -29,7 +29,7 @@ def judged(counted: list[CountRow], *, half_life_days: float | None = None, **we
 
 def test_without_evidence_it_explores() -> None:
     found = judged([], b0=1.0, b1=1.0, b2=1.0)
-    assert (found.state, found.ahead) == (State.EXPLORING, ())
+    assert (found.state, found.ahead, found.value_remaining) == (State.EXPLORING, (), None)
     # 2,000 draws: 1/3 by 5 standard deviations.
     assert [one.p_best for one in found.banners] == pytest.approx([1 / 3] * 3, abs=0.053)
 

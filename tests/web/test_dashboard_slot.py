@@ -118,6 +118,21 @@ def test_a_city_shows_its_own_and_its_borrowed_evidence(visited: Side) -> None:
     assert "other places" in words(visitor.read(f"{HOME}/cities/_other"))
 
 
+def test_what_could_still_be_gained_is_told_once_it_is_known(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.standings.KEPT_US", 0)
+    visitor = Visitor(side, "read")
+    assert "could still be gained" not in words(visitor.read(HOME))
+    side.installation.banner(city="pune")
+    side.installation.settle()
+    assert "too early to say how much could still be gained" in words(visitor.read(HOME))
+    for _ in range(150):
+        shown = side.installation.banner(city="pune").json
+        if shown["banner"] == "b2":
+            side.installation.click(shown["token"], key="server")
+    side.installation.settle()
+    assert "at most 0 % could still be gained" in words(visitor.read(HOME))
+
+
 def test_seeds_move_no_claim_of_the_race(side: Side) -> None:
     side.store.put_seeds("shop", "home", "s", [Seed("s", "pune", "b1", 9e5, 9e4), Seed("s", "pune", "b2", 9e5, 9.0)])
     side.installation.refresh()

@@ -19,6 +19,10 @@ def test_a_new_slot_explores(side: Side) -> None:
     report = side.get("/reports/standing?slot=home", "read")
     assert (report["slot"], report["day"], report["state"], report["ahead"]) == ("home", "2026-02-01", "exploring", [])
     assert {row["banner"] for row in report["banners"]} == {"b1", "b2", "b3"}
+    assert report["value_remaining"] is None
+    side.installation.banner(city="pune")
+    side.installation.settle()
+    assert side.get("/reports/standing?slot=home", "read")["value_remaining"] > 1
 
 
 def test_the_only_banner_that_is_clicked_wins_and_nothing_is_done_about_it(side: Side) -> None:
