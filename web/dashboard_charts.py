@@ -4,7 +4,7 @@ Colours and strokes are classes of style.css. Every chart has a title that says 
 in a table beside it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil, floor, log10
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ HUES = 10
 WIDTH, HEIGHT = 720, 220
 _LEFT, _RIGHT, _BOTTOM = 52, 30, 22
 SPARK_WIDTH, SPARK_HEIGHT = 96, 26
+DOT = 2.5
 BAR_WIDTH, BAR_HEIGHT = 140, 18
 CELL_WIDTHS, CELL_HEIGHT = (62, 102), 24
 LETTER_WIDTH = 7.5
@@ -30,43 +31,52 @@ class Series(NamedTuple):
 
 
 def hue(index: int) -> str:
-    """The class of the colour of the index-th series."""
+    """The class of the index-th colour."""
     return f"c{index % HUES}"
 
 
+def same_hues(names: Sequence[str], drawn: Sequence[str]) -> dict[str, int]:
+    """A colour for each name, at most HUES: the one it has in a chart of `drawn`, by position, else one of its own."""
+    kept = {name: index for index, name in enumerate(drawn) if name in names}
+    # Taken from the end: what fewer than HUES series leave over.
+    free = [index for index in range(HUES) if index not in kept.values()]
+    return {name: kept[name] if name in kept else free.pop() for name in names}
+
+
 def sparkline(values: Sequence[float | None], title: str) -> Markup:
-    """A line of days, the latest at the right; gaps where there is no value."""
+    """A line of days, the latest at the right; gaps where there is no value, and a dot for a day alone."""
     known = [value for value in values if value is not None]
     highest = max(known, default=0.0) or 1.0
-    step = SPARK_WIDTH / max(len(values) - 1, 1)
-    lines = []
-    for at, value in enumerate(values):
+    step = (SPARK_WIDTH - 2 * DOT) / max(len(values) - 1, 1)
+    lines, dots = [], []
+    for at, (before, value, after) in enumerate(zip([None, *values], values, [*values[1:], None], strict=False)):
         if value is not None:
-            begins = at == 0 or values[at - 1] is None
-            # A hair's breadth to the right, so that a day alone is a dot.
-            place = f"{at * step:.1f} {_down(value / highest, SPARK_HEIGHT):.1f}h.1"
-            lines.append(f"{'M' if begins else 'L'}{place}")
-    return _svg(SPARK_WIDTH, SPARK_HEIGHT, title, [f'<path class="spark" d="{" ".join(lines)}"/>'])
+            x = SPARK_WIDTH - DOT - (len(values) - 1 - at) * step
+            y = _down(value / highest, SPARK_HEIGHT - DOT)
+            lines.append(f"{'M' if before is None else 'L'}{x:.1f} {y:.1f}")
+            if before is None and after is None:
+                dots.append(f'<circle class="point" cx="{x:.1f}" cy="{y:.1f}" r="{DOT}"/>')
+    return _svg(SPARK_WIDTH, SPARK_HEIGHT, title, [f'<path class="spark" d="{" ".join(lines)}"/>', *dots])
 
 
 def interval_bar(low: float, middle: float, high: float, lowest: float, highest: float, title: str) -> Markup:
-    """An interval and its middle on a scale from lowest to highest, and where 0 is."""
+    """An interval and its middle on a scale from lowest to highest, and where 0 is. Nothing may be below the lowest;
+    what goes on above the highest ends in an arrow."""
 
     def across(value: float) -> float:
         share = (value - lowest) / ((highest - lowest) or 1.0)
         return min(max(share, 0.0), 1.0) * (BAR_WIDTH - 8) + 4
 
     y = BAR_HEIGHT / 2
-    return _svg(
-        BAR_WIDTH,
-        BAR_HEIGHT,
-        title,
-        [
-            f'<path class="zero" d="M{across(0):.1f} 0V{BAR_HEIGHT}"/>',
-            f'<path class="span" d="M{across(low):.1f} {y}H{across(high):.1f}"/>',
-            f'<circle class="point" cx="{across(middle):.1f}" cy="{y}" r="4"/>',
-        ],
-    )
+    parts = [
+        f'<path class="zero" d="M{across(0):.1f} 0V{BAR_HEIGHT}"/>',
+        f'<path class="span" d="M{across(low):.1f} {y}H{across(high):.1f}"/>',
+    ]
+    if middle <= highest:
+        parts.append(f'<circle class="point" cx="{across(middle):.1f}" cy="{y}" r="4"/>')
+    if high > highest:
+        parts.append(f'<path class="point" d="M{BAR_WIDTH - 9} {y - 5}L{BAR_WIDTH} {y}L{BAR_WIDTH - 9} {y + 5}z"/>')
+    return _svg(BAR_WIDTH, BAR_HEIGHT, title, parts)
 
 
 def share_bar(value: float, title: str) -> Markup:
@@ -131,19 +141,20 @@ def curves(xs: Sequence[float], series: Sequence[Series], ticks: Sequence[tuple[
     return _svg(WIDTH, HEIGHT, title, [_axis(), *lines, *marks])
 
 
-def stack(days: Sequence[str], series: Sequence[Series], title: str) -> Markup:
-    """Shares of a whole over days, one band above the other; a day without any is left empty."""
+def stack(days: Sequence[str], series: Sequence[Series], hues: Mapping[str, int], title: str) -> Markup:
+    """Shares of a whole over days, one band above the other; a day without any is left empty. `hues` are by name."""
     wide = (WIDTH - _LEFT - _RIGHT) / max(len(days), 1)
     below = [0.0] * len(days)
     bands = []
-    for at, one in enumerate(series):
+    for one in series:
+        colour = hue(hues[one.name])
         for day, value in enumerate(one.values):
             if value:
                 top = _down(below[day] + value, HEIGHT - _BOTTOM)
                 high = value * (HEIGHT - _BOTTOM - 4)
                 place = f'x="{_LEFT + day * wide:.1f}" y="{top:.1f}" width="{max(wide - 1, 1):.1f}" height="{high:.1f}"'
                 bands.append(
-                    f'<rect class="area {hue(at)}" {place}><title>{escape(one.name)}, {days[day]}</title></rect>'
+                    f'<rect class="area {colour}" {place}><title>{escape(one.name)}, {days[day]}</title></rect>'
                 )
                 below[day] += value
     ends = [(_LEFT, "start", days[0]), (WIDTH - _RIGHT, "end", days[-1])] if days else []
@@ -152,10 +163,13 @@ def stack(days: Sequence[str], series: Sequence[Series], title: str) -> Markup:
     return _svg(WIDTH, HEIGHT, title, [_axis(), *bands, *marks, *scale])
 
 
-def key(names: Iterable[str]) -> Markup:
-    """Which colour is which series."""
+def key(names: Iterable[str], hues: Mapping[str, int] | None = None) -> Markup:
+    """Which colour is which series; `hues` where they do not go by position."""
     patch = '<svg viewBox="0 0 10 10" aria-hidden="true"><rect width="10" height="10"/></svg>'
-    items = [Markup(f'<li class="{hue(at)}">{patch}') + name + Markup("</li>") for at, name in enumerate(names)]
+    items = [
+        Markup(f'<li class="{hue(hues[name] if hues else at)}">{patch}') + name + Markup("</li>")
+        for at, name in enumerate(names)
+    ]
     return Markup('<ul class="key">') + Markup("").join(items) + Markup("</ul>")
 
 

@@ -29,8 +29,8 @@ READING_SECONDS = 0.1
 """How long a page reads and computes; the rest is done in the background and comes with a later load. The worker's
 requests for banners wait with it."""
 PERIODS = {"1": "today", "7": "7 days", "30": "30 days", "90": "90 days"}
-WIDEST_LIFT = 1.0
-"""Where the scale of drawn lifts ends: twice as good."""
+LOWEST_LIFT, WIDEST_LIFT = -1.0, 2.0
+"""The scale of drawn lifts: from no click at all to three times as good."""
 _TROUBLES = {
     "ok": "",
     "degraded": "Store or broker cannot be reached. Banners are chosen from what is known, and nothing is lost.",
@@ -62,7 +62,14 @@ def overview() -> str | Response:
     table = _table([rows[slot.id] for slot in slots])
     alarms = [*alarms_of_service(), *_alarms_of_slots(tenant, slots, banners)]
     return page(
-        "overview.html", tables=[table], tenant=tenant, period=period, periods=PERIODS, alarms=alarms, slots=slots
+        "overview.html",
+        tables=[table],
+        tenant=tenant,
+        period=period,
+        periods=PERIODS,
+        alarms=alarms,
+        slots=slots,
+        widest_lift=WIDEST_LIFT,
     )
 
 
@@ -106,7 +113,7 @@ def standing_in_words(found: Standing | None) -> str:
 def drawn_lift(lift: float, low: float, high: float) -> Markup:
     """A lift and its interval on the common scale."""
     words = f"{show.change(lift)}, 95 % interval {show.change_interval(low, high)}"
-    return interval_bar(low, lift, high, -WIDEST_LIFT, WIDEST_LIFT, words)
+    return interval_bar(low, lift, high, LOWEST_LIFT, WIDEST_LIFT, words)
 
 
 def _each_in_turn(slots: Sequence[Slot]) -> Iterator[Slot]:

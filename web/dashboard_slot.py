@@ -18,7 +18,7 @@ from web.admin import banners_of, find_slot
 from web.auth import caller, requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_charts import Series, key, share_bar, sparkline, stack
+from web.dashboard_charts import HUES, Series, key, same_hues, share_bar, sparkline, stack
 from web.dashboard_evidence import (
     cities_by_trials,
     city_name,
@@ -41,8 +41,8 @@ from web.dashboard_overview import (
 )
 from web.dashboard_tables import Column, Row, Table, numeric
 
-OTHERS = "others"
-BANDS = 9
+OTHERS = "other banners"
+"""No banner has such an id."""
 
 
 class _Banners(NamedTuple):
@@ -73,6 +73,7 @@ def show_slot(slot: str) -> str | Response:
     facts = _Banners(tenant, found, by_id, rows, period, explained(tenant, found, city), standing)
     drawn, densities = densities_of(view, city) if by_id else ([], Markup())
     shares = _shares(rows, period)
+    hues = same_hues([one.name for one in shares], drawn)
     return page(
         "slot.html",
         tables=[_banner_table(facts, city), _day_table(rows, found, period), _city_table(found, rates(view))],
@@ -90,8 +91,8 @@ def show_slot(slot: str) -> str | Response:
         heat_map=heat_map_of(view) if by_id else Markup(),
         densities=densities,
         densities_key=key(drawn),
-        shares=stack(_days(period), shares, "Share of impressions by day"),
-        shares_key=key(one.name for one in shares),
+        shares=stack(_days(period), shares, hues, "Share of impressions by day"),
+        shares_key=key((one.name for one in shares), hues),
     )
 
 
@@ -192,16 +193,17 @@ def _days(period: Period) -> list[str]:
 
 
 def _shares(rows: Sequence[CountRow], period: Period) -> list[Series]:
-    """Of the impressions of each day, the share of each banner; the less shown are one series."""
+    """Of the impressions of each day, the share of each banner; the less shown of more than HUES are one series."""
     served: defaultdict[str, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
     total: defaultdict[int, int] = defaultdict(int)
     for row in rows:
         served[row.banner][row.day] += row.served
         total[row.day] += row.served
     order = sorted(served, key=lambda banner: -sum(served[banner].values()))
-    groups = {banner: [banner] for banner in order[:BANDS]}
-    if order[BANDS:]:
-        groups[OTHERS] = order[BANDS:]
+    alone = HUES if len(order) <= HUES else HUES - 1
+    groups = {banner: [banner] for banner in order[:alone]}
+    if order[alone:]:
+        groups[OTHERS] = order[alone:]
     days = range(period.first_day, period.last_day + 1)
     return [
         Series(name, [sum(served[each][day] for each in banners) / (total[day] or 1) for day in days])

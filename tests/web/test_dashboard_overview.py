@@ -1,11 +1,13 @@
 """The overview: what it says of each slot, and what it warns of."""
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from bandit.model import Slot, Tenant
+from tests.storage.events import clicked, deliver, served
 from tests.web.browsing import Visitor, words
 from tests.web.flask_side import NOW, Side
 
@@ -34,6 +36,18 @@ def test_the_overview_counts_what_the_reports_count(visited: Side) -> None:
     text = words(visitor.read("/dashboard/"))
     assert "Top of the page" in text and "25.0 %" in text
     assert any(state in text for state in ("still exploring", "leads", "has won", "as good as")), text
+
+
+def test_a_lift_beyond_the_scale_is_an_arrow_and_no_point(side: Side) -> None:
+    learned, holdout = (
+        [served(number + at, policy=policy, day=20_485) for number in range(20)]
+        for at, policy in ((0, "learned"), (20, "holdout"))
+    )
+    deliver(side.installation.sink, *learned, *holdout, *map(clicked, learned))
+    visitor = Visitor(side, "read")
+    page = visitor.read("/dashboard/")
+    assert float(visitor.download("/dashboard/?csv=slots")[0]["lift"]) > 2 and "from −100 % to +200 %" in words(page)
+    assert re.search(r'<path class="point" d="[^"]+z"/>', page) and "<circle" not in page
 
 
 def test_new_clicks_are_on_the_next_load(visited: Side) -> None:

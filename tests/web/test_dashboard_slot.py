@@ -1,6 +1,7 @@
 """The pages of a slot and of a city in it, and the explanation of a token."""
 
 import re
+from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 
 from bandit.model import Seed, Slot, Tenant
 from serving.token import Token, sign
+from tests.storage.events import deliver, served
 from tests.web.browsing import Visitor, words
 from tests.web.flask_side import Side
 
 HOME = "/dashboard/slots/home"
+TODAY = 20_485
 
 
 @pytest.fixture
@@ -57,6 +60,37 @@ def test_the_charts_are_drawn_with_a_title_each(visited: Side) -> None:
     ):
         assert f"<title>{title}" in page, title
     assert not re.search(r"\bnan\b", page, re.IGNORECASE)
+
+
+COLOURED = re.compile(r'<li class="(c\d)"><svg[^>]*><rect[^>]*/></svg>([^<]+)</li>')
+
+
+def test_a_banner_has_the_same_colour_in_all_charts_also_when_another_is_removed(visited: Side) -> None:
+    shown = Counter(row.banner for row in visited.installation.counts() for _ in range(row.served))
+    visited.store.delete_banner("shop", "home", shown.most_common(1)[0][0])
+    visited.installation.refresh()
+    page = Visitor(visited, "read").read(HOME)
+    curves, bands = COLOURED.findall(page)[:2], COLOURED.findall(page)[2:]
+    assert len(bands) == 3 and set(curves) < set(bands) and len({colour for colour, _ in bands}) == 3
+    for colour, banner in bands:
+        assert re.search(rf'<rect class="area {colour}"[^>]*><title>{banner}, 2026-02-01', page)
+    for colour, banner in curves:
+        assert re.search(rf'<polyline class="curve {colour}"[^>]*><title>{banner}<', page)
+
+
+@pytest.mark.parametrize(("banners", "together"), [(10, set()), (11, {"other banners"})])
+def test_only_more_banners_than_can_be_drawn_are_drawn_together(side: Side, banners: int, together: set[str]) -> None:
+    shown = [served(number, banner=f"b{number}", city="pune", day=TODAY) for number in range(banners)]
+    deliver(side.installation.sink, *shown)
+    found = [name for _, name in COLOURED.findall(Visitor(side, "read").read(HOME))[3:]]
+    assert len(found) == 10 and set(found) - {one.banner for one in shown} == together
+
+
+def test_a_day_alone_is_a_whole_dot_in_the_line_of_days(visited: Side) -> None:
+    for days in ("1", "7"):
+        page = Visitor(visited, "read").read(f"{HOME}?days={days}")
+        dots = re.findall(r'<circle class="point" cx="([\d.]+)" cy="([\d.]+)" r="2.5"/>', page)
+        assert len(dots) == 3 and all(2.5 <= float(x) <= 93.5 and 2.5 <= float(y) <= 23.5 for x, y in dots)
 
 
 def test_cities_and_days_can_be_downloaded(visited: Side) -> None:
