@@ -57,7 +57,7 @@ def _check_names(tenant: Tenant, slot: Slot, banner: Banner) -> None:
 
 def _check_picture(tenant: Tenant, banner: Banner) -> None:
     if banner.enabled and not banner.image_url:
-        message = "a banner without a picture must be paused: give image_url, or enabled false and upload a picture"
+        message = "a banner without a picture must be paused until one is uploaded or image_url is given"
         raise ApiError(400, "bad_value", message, "image_url")
     if banner.image_url.startswith("/media/") and not banner.image_url.startswith(f"/media/{tenant.id}/"):
         raise ApiError(400, "bad_value", f"pictures of this tenant are under /media/{tenant.id}/", "image_url")

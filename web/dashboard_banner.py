@@ -17,14 +17,11 @@ from web.admin_slots import save_slot
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_banner_form import Wanted, edition, filled, read
+from web.dashboard_banner_form import LABELS, Problem, Wanted, edition, filled, read, refusal
 from web.dashboard_charts import share_bar
 from web.dashboard_evidence import picture, view_of
 from web.dashboard_tables import Column, Row, Table, numeric
 from web.errors import ApiError
-
-Problem = tuple[str | None, str]
-"""The field, and what would be right."""
 
 
 @dashboard.get("/slots/<slot>/banners/<banner>")
@@ -49,7 +46,7 @@ def change_banner(slot: str, banner: str) -> AnyResponse | str | tuple[str | Res
             message = "somebody changed this banner since you opened it; look at the preview and save again"
             raise ApiError(409, "conflict", message)
     except ApiError as error:
-        return _page(tenant, now, form, problem=(error.field, error.message)), error.status
+        return _page(tenant, now, form, problem=refusal(error, form)), error.status
     if form.get("act") != "save":
         return _page(tenant, now, form, wanted=wanted)
     _save(tenant, now, wanted)
@@ -87,6 +84,7 @@ def _page(
         banner=now.banner,
         picture=picture(now.banner),
         form=form,
+        labels=LABELS,
         edition=edition(*now),
         is_preview=wanted is not None,
         problem=problem,

@@ -1,6 +1,7 @@
 """The form of a banner's rules: shown in the tenant's zone, read back as an API body would be."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -12,12 +13,30 @@ from pydantic import ValidationError
 from bandit.model import Banner, Slot, Tenant
 from web.admin import values
 from web.admin_rules import check_banner
+from web.errors import ApiError
 from web.refusals import refuse_invalid
 from web.schemas import BannerPatch
 
 NUMBERS = ("weight", "min_share", "max_share")
 LISTS = ("cities", "excluded_cities")
 TIMES = ("starts_at", "ends_at")
+LABELS = {
+    "enabled": "Takes part",
+    "pinned": "Pinned",
+    "weight": "Weight",
+    "min_share": "Least share",
+    "max_share": "Largest share",
+    "starts_at": "Starts",
+    "ends_at": "Ends",
+    "cities": "Only in these cities",
+    "excluded_cities": "Not in these cities",
+}
+"""Every field of the form, and what the page calls it."""
+# The other names are ordinary words, which a message may use as such.
+_NAMES_IN_MESSAGES = re.compile(rf"\b(?:{'|'.join(name for name in LABELS if '_' in name)})\b")
+
+Problem = tuple[str | None, str]
+"""The field, and what would be right."""
 
 
 class Wanted(NamedTuple):
@@ -44,7 +63,7 @@ def edition(banner: Banner, slot: Slot) -> str:
 def read(form: Mapping[str, str], tenant: Tenant, slot: Slot, banner: Banner, others: Mapping[str, Banner]) -> Wanted:
     """What the form asks for. Raises ApiError that names the field."""
     given: dict[str, Any] = {name: _number(form.get(name, "")) for name in NUMBERS}
-    given |= {name: [each.strip() for each in form.get(name, "").split(",") if each.strip()] for name in LISTS}
+    given |= {name: _listed(form, name) for name in LISTS}
     given |= {name: _zoned(form.get(name, ""), tenant.time_zone) for name in TIMES}
     given["enabled"] = "enabled" in form
     try:
@@ -54,6 +73,21 @@ def read(form: Mapping[str, str], tenant: Tenant, slot: Slot, banner: Banner, ot
     wanted = replace(banner, **values(body, banner.id, given_only=True))
     check_banner(tenant, slot, wanted, others.values())
     return Wanted(wanted, replace(slot, pinned_banner=_pin(slot, banner.id, is_wanted="pinned" in form)))
+
+
+def refusal(error: ApiError, form: Mapping[str, str]) -> Problem:
+    """What is wrong with the form, in the words of its page."""
+    name, _, index = (error.field or "").partition(".")
+    message = error.message.removeprefix(f"{error.field} ")
+    message = _NAMES_IN_MESSAGES.sub(lambda found: LABELS[found[0]], message)
+    if name not in LABELS:
+        return None, message
+    entry = f"{_listed(form, name)[int(index)]} " if index else ""
+    return name, f"{LABELS[name]}: {entry}{message}"
+
+
+def _listed(form: Mapping[str, str], name: str) -> list[str]:
+    return [each.strip() for each in form.get(name, "").split(",") if each.strip()]
 
 
 def _pin(slot: Slot, banner: str, *, is_wanted: bool) -> str | None:

@@ -94,15 +94,16 @@ def _origin(value: str) -> str:
 
 def _moment(value: object) -> object:
     """UTC. A time without its offset would be guessed, hence refused."""
-    hint = f"must be a time with its offset, such as 2026-01-31T09:00:00+05:30, of {_FIRST_YEAR} to {_LAST_YEAR}"
     if value is None:
         return None
     try:
         parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         parsed = None
-    if parsed is None or parsed.tzinfo is None or not _FIRST_YEAR <= parsed.year < _LAST_YEAR:
-        raise ValueError(hint)
+    if parsed is None or parsed.tzinfo is None:
+        raise ValueError("must be a time with its offset, such as 2026-01-31T09:00:00+05:30")
+    if not _FIRST_YEAR <= parsed.year < _LAST_YEAR:
+        raise ValueError(f"must be of the years {_FIRST_YEAR} to {_LAST_YEAR - 1}")
     return parsed.astimezone(UTC)
 
 

@@ -123,35 +123,46 @@ def test_another_banners_pin_is_left_alone(side: Side) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("field", "value", "message"),
     [
-        ("weight", ""),
-        ("weight", "much"),
-        ("weight", "nan"),
-        ("weight", "-1"),
-        ("min_share", "2"),
-        ("max_share", "-0.1"),
-        ("starts_at", "tomorrow"),
-        ("ends_at", "0001-01-01T00:00"),
-        ("cities", "atlantis"),
-        ("cities", "no id!"),
-        ("excluded_cities", "atlantis"),
+        ("weight", "", "Weight: should be a valid number"),
+        ("weight", "much", "Weight: should be a valid number"),
+        ("weight", "nan", "Weight: should be a finite number"),
+        ("weight", "-1", "Weight: should be greater than 0"),
+        ("min_share", "2", "Least share: should be less than or equal to 1"),
+        ("max_share", "-0.1", "Largest share: should be greater than or equal to 0"),
+        ("starts_at", "tomorrow", "Starts: must be a time"),
+        ("ends_at", "0001-01-01T00:00", "Ends: must be of the years 2000 to 2199"),
+        ("cities", "atlantis", "Only in these cities: atlantis is not a city"),
+        ("cities", "pune, no id!", "Only in these cities: no id! must be 1 to 32 letters"),
+        ("excluded_cities", "atlantis", "Not in these cities: atlantis is not a city"),
     ],
 )
-def test_a_wrong_field_is_named_and_what_was_typed_stays(side: Side, field: str, value: str) -> None:
+def test_a_wrong_field_is_named_as_on_the_page_and_what_was_typed_stays(
+    side: Side, field: str, value: str, message: str
+) -> None:
     before = stored(side)
     for act in ("preview", "save"):
         answer = submit(Visitor(side, "admin"), act, **{field: value})
-        assert answer.status_code == 400 and field in words(answer.text), answer.text
+        assert answer.status_code == 400 and message in words(answer.text), answer.text
         assert f'value="{value}"' in answer.text and 'aria-invalid="true"' in answer.text
     assert stored(side) == before
 
 
 def test_rules_that_contradict_each_other_are_refused(side: Side) -> None:
     visitor = Visitor(side, "admin")
-    assert "min_share" in words(submit(visitor, "save", min_share="0.5", max_share="0.1").text)
+    crossed = submit(visitor, "save", min_share="0.5", max_share="0.1")
+    assert "Least share: must not exceed Largest share" in words(crossed.text)
     late = submit(visitor, "save", starts_at="2026-02-02T00:00", ends_at="2026-02-01T00:00")
-    assert "ends_at must be after" in words(late.text)
+    assert "Ends: must be after Starts" in words(late.text)
+
+
+def test_a_banner_without_a_picture_stays_paused_and_hears_why(side: Side) -> None:
+    side.store.put_banner("shop", replace(stored(side), image_url="", enabled=False))
+    answer = submit(Visitor(side, "admin"), "save")
+    assert answer.status_code == 400 and not stored(side).enabled
+    assert "a banner without a picture must be paused until one is uploaded" in words(answer.text)
+    assert "image_url:" not in words(answer.text)
 
 
 def test_a_change_made_by_somebody_else_meanwhile_is_not_overwritten(side: Side) -> None:
