@@ -17,7 +17,7 @@ from web.admin_slots import save_slot
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_banner_form import LABELS, Problem, Wanted, edition, filled, read, refusal
+from web.dashboard_banner_form import LABELS, Problem, Wanted, filled, hidden, read, rebased, refusal
 from web.dashboard_charts import share_bar
 from web.dashboard_evidence import picture, view_of
 from web.dashboard_tables import Column, Row, Table, numeric
@@ -35,20 +35,17 @@ def show_banner(slot: str, banner: str) -> str | Response:
 
 @dashboard.post("/slots/<slot>/banners/<banner>")
 @requires(Role.ADMIN, by_session=True)
-def change_banner(slot: str, banner: str) -> AnyResponse | str | tuple[str | Response, int]:
+def change_banner(slot: str, banner: str) -> AnyResponse | tuple[str | Response, int]:
     """Show what the shares would become, or save."""
     tenant = tenant_of_page()
     now = Wanted(find_banner(tenant.id, slot, banner), find_slot(tenant.id, slot))
-    form = request.form.to_dict()
+    form, theirs = rebased(request.form, filled(*now, tenant.time_zone), tenant.time_zone)
     try:
         wanted = read(form, tenant, now.slot, now.banner, banners_of(tenant.id, slot))
-        if form.get("edition") != edition(*now):
-            message = "somebody changed this banner since you opened it; look at the preview and save again"
-            raise ApiError(409, "conflict", message)
     except ApiError as error:
-        return _page(tenant, now, form, problem=refusal(error, form)), error.status
-    if form.get("act") != "save":
-        return _page(tenant, now, form, wanted=wanted)
+        return _page(tenant, now, form, theirs=theirs, problem=refusal(error, form)), error.status
+    if theirs or request.form.get("act") != "save":
+        return _page(tenant, now, form, theirs=theirs, wanted=wanted), 409 if theirs else 200
     _save(tenant, now, wanted)
     return redirect(url_for("dashboard.show_banner", slot=slot, banner=banner, saved="yes"), 303)
 
@@ -73,6 +70,7 @@ def _page(
     form: Mapping[str, str],
     *,
     wanted: Wanted | None = None,
+    theirs: Mapping[str, str] | None = None,
     problem: Problem | None = None,
     saved: bool = False,
 ) -> str | Response:
@@ -85,8 +83,9 @@ def _page(
         picture=picture(now.banner),
         form=form,
         labels=LABELS,
-        edition=edition(*now),
+        hidden=hidden(filled(*now, tenant.time_zone)),
         is_preview=wanted is not None,
+        theirs=theirs,
         problem=problem,
         saved=saved,
         cities=tenant.cities,

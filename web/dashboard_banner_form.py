@@ -1,6 +1,5 @@
 """The form of a banner's rules: shown in the tenant's zone, read back as an API body would be."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,6 +16,7 @@ from web.errors import ApiError
 from web.refusals import refuse_invalid
 from web.schemas import BannerPatch
 
+BOXES = ("enabled", "pinned")
 NUMBERS = ("weight", "min_share", "max_share")
 LISTS = ("cities", "excluded_cities")
 TIMES = ("starts_at", "ends_at")
@@ -32,6 +32,8 @@ LABELS = {
     "excluded_cities": "Not in these cities",
 }
 """Every field of the form, and what the page calls it."""
+_HIDDEN = "was_"
+"""Before the name of a hidden field, which says what the form was opened with."""
 # The other names are ordinary words, which a message may use as such.
 _NAMES_IN_MESSAGES = re.compile(rf"\b(?:{'|'.join(name for name in LABELS if '_' in name)})\b")
 
@@ -55,24 +57,53 @@ def filled(banner: Banner, slot: Slot, zone: str) -> dict[str, str]:
     return fields | {name: "yes" for name, is_checked in boxes.items() if is_checked}
 
 
-def edition(banner: Banner, slot: Slot) -> str:
-    """Changes whenever somebody changes what the form shows."""
-    return hashlib.sha256(repr((banner, slot.pinned_banner)).encode()).hexdigest()[:16]
+def hidden(stored: Mapping[str, str]) -> dict[str, str]:
+    """The fields as they are now, sent along with those that people fill in."""
+    return {_HIDDEN + name: value for name, value in stored.items()}
+
+
+def rebased(sent: Mapping[str, str], stored: Mapping[str, str], zone: str) -> tuple[dict[str, str], dict[str, str]]:
+    """What is stored now with what was changed in the form on top, and what somebody else changed otherwise since it was
+    opened: by label, as it is now."""
+    opened = {name: sent[_HIDDEN + name] for name in LABELS if _HIDDEN + name in sent}
+    ours = _differing(opened, sent, zone)
+    theirs = [name for name in _differing(opened, stored, zone) if name in _differing(sent, stored, zone)]
+    fields = {name: sent.get(name) if name in ours else stored.get(name) for name in LABELS}
+    form = {name: value for name, value in fields.items() if value is not None}
+    return form, {LABELS[name]: _told(name, stored) for name in theirs}
+
+
+def _differing(before: Mapping[str, str], after: Mapping[str, str], zone: str) -> list[str]:
+    """Names of fields. Their values are compared, since browsers write a time in another way than we do."""
+    one, other = _given(before, zone), _given(after, zone)
+    return [name for name in LABELS if one[name] != other[name]]
+
+
+def _told(name: str, stored: Mapping[str, str]) -> str:
+    if name in BOXES:
+        return "checked" if name in stored else "unchecked"
+    return stored[name] or "empty"
 
 
 def read(form: Mapping[str, str], tenant: Tenant, slot: Slot, banner: Banner, others: Mapping[str, Banner]) -> Wanted:
     """What the form asks for. Raises ApiError that names the field."""
-    given: dict[str, Any] = {name: _number(form.get(name, "")) for name in NUMBERS}
-    given |= {name: _listed(form, name) for name in LISTS}
-    given |= {name: _zoned(form.get(name, ""), tenant.time_zone) for name in TIMES}
-    given["enabled"] = "enabled" in form
+    given = _given(form, tenant.time_zone)
+    is_pinned = given.pop("pinned")
     try:
         body = BannerPatch.model_validate(given)
     except ValidationError as error:
         refuse_invalid(error)
     wanted = replace(banner, **values(body, banner.id, given_only=True))
     check_banner(tenant, slot, wanted, others.values())
-    return Wanted(wanted, replace(slot, pinned_banner=_pin(slot, banner.id, is_wanted="pinned" in form)))
+    return Wanted(wanted, replace(slot, pinned_banner=_pin(slot, banner.id, is_wanted=is_pinned)))
+
+
+def _given(form: Mapping[str, str], zone: str) -> dict[str, Any]:
+    """The values that the fields stand for, as an API body would have them."""
+    given: dict[str, Any] = {name: _number(form.get(name, "")) for name in NUMBERS}
+    given |= {name: _listed(form, name) for name in LISTS}
+    given |= {name: _zoned(form.get(name, ""), zone) for name in TIMES}
+    return given | {name: name in form for name in BOXES}
 
 
 def refusal(error: ApiError, form: Mapping[str, str]) -> Problem:

@@ -1,5 +1,6 @@
 """The rules of a banner: previewed, saved, refused."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -27,13 +28,19 @@ def stored(side: Side, banner: str = "b1") -> Banner:
     return side.store.configuration().banners["shop", "home"][banner]
 
 
-def edition_of(page: str) -> str:
-    return page.partition('name="edition" value="')[2][:16]
+def opened(page: str) -> dict[str, str]:
+    """The hidden fields that say what the form was opened with."""
+    return dict(re.findall(r'<input type="hidden" name="(was_\w+)" value="([^"]*)">', page))
 
 
 def submit(visitor: Visitor, act: str, **fields: str | None) -> Any:
     """The form as it is, with these fields changed; None unchecks a box."""
-    sent = {**AS_IT_IS, **fields, "act": act, "edition": edition_of(visitor.read(PAGE))}
+    return send(visitor, opened(visitor.read(PAGE)), act, **fields)
+
+
+def send(visitor: Visitor, hidden: dict[str, str], act: str, **fields: str | None) -> Any:
+    """The form as it was, with these fields changed."""
+    sent = {**AS_IT_IS, **hidden, **fields, "act": act}
     return visitor.send(PAGE, **{name: value for name, value in sent.items() if value is not None})
 
 
@@ -167,11 +174,67 @@ def test_a_banner_without_a_picture_stays_paused_and_hears_why(side: Side) -> No
 
 def test_a_change_made_by_somebody_else_meanwhile_is_not_overwritten(side: Side) -> None:
     visitor = Visitor(side, "admin")
-    edition = edition_of(visitor.read(PAGE))
-    side.store.put_banner("shop", replace(stored(side), weight=9.0))
-    answer = visitor.send(PAGE, **{**AS_IT_IS, "act": "save", "edition": edition})
-    assert answer.status_code == 409 and "somebody changed this banner" in words(answer.text)
-    assert stored(side).weight == 9.0
+    hidden = opened(visitor.read(PAGE))
+    side.store.put_banner("shop", replace(stored(side), enabled=False, max_share=0.5, cities=("pune",)))
+    answer = send(visitor, hidden, "save", weight="2")
+    assert answer.status_code == 409 and stored(side).weight == 1.0
+    text = words(answer.text)
+    assert "Takes part is now unchecked, Largest share is now 0.5, Only in these cities is now pune." in text
+    assert "What the shares become" in text and "Weight is now" not in text
+    page = answer.text
+    assert re.search(r'name="enabled" value="yes" aria', page) and 'name="weight" type="number" value="2"' in page
+    again = {"enabled": None, "max_share": "0.5", "cities": "pune", "weight": "2"}
+    assert send(visitor, opened(page), "save", **again).status_code == 303
+    assert stored(side) == replace(
+        Banner("home", "b1", "/media/shop/b1.png", "https://shop.example/b1"),
+        weight=2.0,
+        enabled=False,
+        max_share=0.5,
+        cities=("pune",),
+    )
+
+
+def test_where_two_change_the_same_field_the_second_hears_of_the_first(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    hidden = opened(visitor.read(PAGE))
+    side.store.put_slot("shop", Slot("home", pinned_banner="b1"))
+    side.store.put_banner("shop", replace(stored(side), weight=9.0, starts_at=datetime(2026, 1, 1, tzinfo=UTC)))
+    answer = send(visitor, hidden, "preview", weight="2")
+    assert answer.status_code == 409 and 'name="weight" type="number" value="2"' in answer.text
+    text = words(answer.text)
+    assert "Pinned is now checked, Weight is now 9, Starts is now 2026-01-01T05:30:00." in text
+
+
+def test_a_form_sent_twice_is_saved_once(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    hidden = opened(visitor.read(PAGE))
+    assert [send(visitor, hidden, "save", weight="2").status_code for _ in range(2)] == [303, 303]
+    assert len(visitor.download("/dashboard/changes?csv=changes")) == 1
+
+
+def test_what_is_typed_stays_also_where_it_no_longer_fits_what_somebody_else_changed(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    hidden = opened(visitor.read(PAGE))
+    side.store.put_banner("shop", replace(stored(side), max_share=0.3))
+    answer = send(visitor, hidden, "save", min_share="0.5")
+    assert answer.status_code == 400 and stored(side).min_share == 0.0
+    assert "Largest share is now 0.3" in words(answer.text)
+    assert "Least share: must not exceed Largest share" in words(answer.text) and 'value="0.5"' in answer.text
+
+
+def test_a_change_of_what_the_form_does_not_show_is_no_conflict(side: Side) -> None:
+    side.store.put_banner("shop", replace(stored(side), ends_at=datetime(2026, 3, 1, tzinfo=UTC)))
+    visitor = Visitor(side, "admin")
+    hidden = opened(visitor.read(PAGE))
+    side.store.put_banner("shop", replace(stored(side), alt="A sale"))
+    # As browsers write it, without the seconds.
+    assert send(visitor, hidden, "save", weight="2", ends_at="2026-03-01T05:30").status_code == 303
+    assert (stored(side).alt, stored(side).weight) == ("A sale", 2.0)
+
+
+def test_a_form_that_does_not_say_what_it_was_opened_with_saves_nothing(side: Side) -> None:
+    assert send(Visitor(side, "admin"), {}, "save", weight="2").status_code == 409
+    assert stored(side).weight == 1.0
 
 
 def test_reading_is_not_changing(side: Side) -> None:
