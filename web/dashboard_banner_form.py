@@ -63,8 +63,8 @@ def hidden(stored: Mapping[str, str]) -> dict[str, str]:
 
 
 def rebased(sent: Mapping[str, str], stored: Mapping[str, str], zone: str) -> tuple[dict[str, str], dict[str, str]]:
-    """What is stored now with what was changed in the form on top, and what somebody else changed otherwise since it was
-    opened: by label, as it is now."""
+    """What is stored now with what was changed in the form on top; and what somebody else changed since it was opened
+    and this form does not change alike, by label, as it is now."""
     opened = {name: sent[_HIDDEN + name] for name in LABELS if _HIDDEN + name in sent}
     ours = _differing(opened, sent, zone)
     theirs = [name for name in _differing(opened, stored, zone) if name in _differing(sent, stored, zone)]
@@ -95,6 +95,9 @@ def read(form: Mapping[str, str], tenant: Tenant, slot: Slot, banner: Banner, ot
         refuse_invalid(error)
     wanted = replace(banner, **values(body, banner.id, given_only=True))
     check_banner(tenant, slot, wanted, others.values())
+    if is_pinned and not wanted.enabled:
+        message = f"a paused banner is shown to nobody; check {LABELS['enabled']}, or uncheck this"
+        raise ApiError(400, "bad_value", message, "pinned")
     return Wanted(wanted, replace(slot, pinned_banner=_pin(slot, banner.id, is_wanted=is_pinned)))
 
 

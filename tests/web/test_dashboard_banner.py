@@ -123,6 +123,14 @@ def test_a_pin_is_the_slots_and_can_be_taken_away(side: Side) -> None:
     assert [row["subject"] for row in visitor.download("/dashboard/changes?csv=changes")] == ["slot home"] * 2
 
 
+def test_a_paused_banner_is_not_pinned(side: Side) -> None:
+    for act in ("preview", "save"):
+        answer = submit(Visitor(side, "admin"), act, pinned="yes", enabled=None)
+        assert answer.status_code == 400 and 'aria-invalid="true"' in answer.text
+        assert "Pinned: a paused banner is shown to nobody; check Takes part, or uncheck this" in words(answer.text)
+    assert stored(side).enabled and side.store.configuration().slots["shop", "home"].pinned_banner is None
+
+
 def test_another_banners_pin_is_left_alone(side: Side) -> None:
     side.store.put_slot("shop", Slot("home", pinned_banner="b2"))
     submit(Visitor(side, "admin"), "save", weight="3")
