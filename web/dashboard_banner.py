@@ -97,14 +97,16 @@ def _share_table(tenant: Tenant, now: Wanted, wanted: Wanted | None) -> Table:
     rows = _share_rows(tenant, now.slot, wanted)
     columns = [Column("banner", "Banner"), numeric("now", "Share now", show.chance)]
     if wanted is None:
-        columns.append(Column("bar", "", cell=lambda row: _bar(row, "now")))
+        columns.append(_bars("now"))
     else:
         columns += [
             numeric("then", "Share then", show.chance),
             numeric("change", "Change, in points", lambda value: show.change(value).removesuffix(" %")),
-            Column("bar", "", cell=lambda row: _bar(row, "then")),
+            _bars("then"),
         ]
-    return Table("shares", "What the shares become" if wanted else "Shares now", columns, rows, "There is no banner.")
+    caption = "What the shares become" if wanted else "Shares now"
+    # What is only wanted has no address to download it from.
+    return Table("shares", caption, columns, rows, "There is no banner.", has_csv=wanted is None)
 
 
 def _share_rows(tenant: Tenant, slot: Slot, wanted: Wanted | None) -> list[Row]:
@@ -116,10 +118,13 @@ def _share_rows(tenant: Tenant, slot: Slot, wanted: Wanted | None) -> list[Row]:
         banners = {**by_id, wanted.banner.id: wanted.banner}
         then = preview.shares(snapshot, preview.changed(view, wanted.slot, banners.values()), now_us)
     return [
-        {"banner": name, "now": now[name], "then": then[name], "change": then[name] - now[name], "bar": ""}
+        {"banner": name, "now": now[name], "then": then[name], "change": then[name] - now[name]}
         for name in sorted(now, key=lambda name: -then[name])
     ]
 
 
-def _bar(row: Row, which: str) -> str:
-    return share_bar(row[which], f"share {show.chance(row[which])}")
+def _bars(which: str) -> Column:
+    def bar(row: Row) -> str:
+        return share_bar(row[which], f"share {show.chance(row[which])}")
+
+    return Column("", "", cell=bar, is_on_page_only=True)

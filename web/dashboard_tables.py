@@ -49,6 +49,7 @@ class Table:
     """What to do next where there are no rows."""
     more: Sequence[str] = field(default=())
     """Further columns of the CSV."""
+    has_csv: bool = True
 
     @property
     def shown_rows(self) -> Sequence[Row]:

@@ -91,6 +91,13 @@ def test_a_preview_shows_the_shares_and_saves_nothing(side: Side) -> None:
     assert 'value="7"' in page
 
 
+def test_the_shares_now_can_be_downloaded_and_a_preview_cannot(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "csv=shares" in visitor.read(PAGE)
+    assert [list(row) for row in visitor.download(f"{PAGE}?csv=shares")] == [["banner", "now"]] * 3
+    assert "csv=" not in submit(visitor, "preview", weight="7").text
+
+
 def test_a_preview_comes_true(side: Side) -> None:
     visitor = Visitor(side, "admin")
     changes = {"min_share": "0.25", "max_share": "0.25"}
