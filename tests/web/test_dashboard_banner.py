@@ -98,6 +98,16 @@ def test_the_shares_now_can_be_downloaded_and_a_preview_cannot(side: Side) -> No
     assert "csv=" not in submit(visitor, "preview", weight="7").text
 
 
+def test_the_shares_say_whose_they_are(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    assert "Shares of the next visitors outside the holdout, over the ten" in words(visitor.read(PAGE))
+    side.store.put_slot("shop", Slot("home", shadow=True))
+    assert "the storefront chooses. Shares of what would be shown otherwise, over the ten" in words(visitor.read(PAGE))
+    side.store.put_slot("shop", Slot("home", enabled=False))
+    text = words(visitor.read(PAGE))
+    assert "switched off: nobody is shown a banner" in text and "next visitors" not in text
+
+
 def test_a_preview_comes_true(side: Side) -> None:
     visitor = Visitor(side, "admin")
     changes = {"min_share": "0.25", "max_share": "0.25"}

@@ -167,6 +167,28 @@ def test_what_could_still_be_gained_is_told_once_it_is_known(side: Side, monkeyp
     assert "at most 0 % could still be gained" in words(visitor.read(HOME))
 
 
+def test_a_city_says_how_a_visitor_is_served(side: Side) -> None:
+    visitor = Visitor(side, "read")
+
+    def says(**settings: Any) -> str:
+        side.store.put_slot("shop", Slot("home", **settings))
+        side.installation.refresh()
+        return words(visitor.read(f"{HOME}/cities/mumbai"))
+
+    assert "shown a banner by chance, with the chances below." in says()
+    assert "; 10.0 % of visitors get each banner alike." in says(holdout_share=0.1)
+    assert "shown the pinned banner." in says(pinned_banner="b1")
+    assert "switched off: a visitor here is shown nothing." in says(enabled=False, shadow=True, default_banner="b1")
+    named = "shown the banner that the storefront names, and"
+    assert f"{named} nothing where it names none." in says(shadow=True)
+    assert f"{named} the default banner where it names none." in says(shadow=True, default_banner="b1")
+    for banner in side.store.configuration().banners["shop", "home"].values():
+        side.store.put_banner("shop", replace(banner, cities=("pune",), enabled=banner.id != "b2"))
+    assert "shown the default banner, since none may compete." in says(default_banner="b1")
+    nothing = "shown nothing, since none may compete and there is no default banner that takes part."
+    assert nothing in says() and nothing in says(default_banner="b2")
+
+
 def test_seeds_move_no_claim_of_the_race(side: Side) -> None:
     side.store.put_seeds("shop", "home", "s", [Seed("s", "pune", "b1", 9e5, 9e4), Seed("s", "pune", "b2", 9e5, 9.0)])
     side.installation.refresh()
