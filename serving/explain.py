@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bandit.eligibility import why_not
+from bandit.eligibility import Visit, why_not
 from bandit.model import Banner
 from bandit.zone import moment
 from serving.cells import Cell
@@ -25,13 +25,17 @@ class Explainer:
     def explain(self, ask: Ask) -> dict[str, Any]:
         """Ready for JSON. Raises UnknownName."""
         view, visit, *_ = self._decider.understand(ask)
+        return self.explain_visit(view, visit)
+
+    def explain_visit(self, view: SlotView, visit: Visit) -> dict[str, Any]:
+        """The same for a visit in our words, whose city is one of the evidence's, OTHER and UNKNOWN too."""
         now_us = self._clock()
         cell = self._snapshot.cell(view, visit, now_us)
         now = moment(now_us, "UTC")
         competing = {banner.id: share for banner, share in zip(cell.banners, cell.probabilities, strict=True)}
         reasons = {banner.id: why_not(banner, visit, now) for banner in view.banners}
         return {
-            "slot": ask.slot,
+            "slot": view.slot.id,
             "city": visit.city,
             "platform": visit.platform,
             "segment": visit.segment,

@@ -42,8 +42,9 @@ def show_city(slot: str, city: str) -> str | Response:
 
 
 def competitors(tenant: Tenant, slot: Slot, explanation: Mapping[str, Any]) -> Table:
-    """Every banner of the slot with its evidence in the city and its chance now."""
-    by_id, rows = banners_of(tenant.id, slot.id), explanation["banners"]
+    """Every banner of the slot with its evidence in the city and its chance now, the likeliest first."""
+    by_id = banners_of(tenant.id, slot.id)
+    rows = sorted(explanation["banners"], key=lambda row: (-row["probability"], -row["mean"]))
     widest = max((row["high"] for row in rows), default=1.0)
 
     def interval(row: Row) -> str:

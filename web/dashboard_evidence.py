@@ -8,8 +8,9 @@ import numpy as np
 from flask import request
 from markupsafe import Markup, escape
 
+from bandit.city import recognise
+from bandit.eligibility import Visit
 from bandit.model import OTHER, UNKNOWN, Banner, Slot, Tenant
-from serving.decide import Ask
 from serving.slot_view import SlotView
 from web import dashboard_formats as show
 from web.context import context
@@ -33,9 +34,11 @@ def view_of(tenant: Tenant, slot: Slot) -> SlotView:
 
 
 def explained(tenant: Tenant, slot: Slot, city: str) -> dict[str, Any]:
-    """How a visitor in the city would be shown a banner now."""
-    view_of(tenant, slot)
-    return context().insight.explainer.explain(Ask(tenant.id, slot.id, city=None if city == UNKNOWN else city))
+    """How a visitor in the city, an id, would be shown a banner now: on the slot's first platform, of no segment."""
+    view = view_of(tenant, slot)
+    if city not in view.evidence.cities:  # it was removed after a token had named it
+        city = recognise(city, view.known_cities)
+    return context().insight.explainer.explain_visit(view, Visit(city, view.slot.platforms[0], None))
 
 
 def cities_by_trials(view: SlotView) -> list[str]:

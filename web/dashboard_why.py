@@ -34,17 +34,20 @@ def why() -> str | Response:
     except ApiError as error:
         return page("why.html", token=None, problem=error.message, text=text)
     slot = context().current().slots.get((tenant.id, token.slot))
+    explanation = None
     tables = []
     if slot is not None:
-        tables = [competitors(tenant, slot, explained(tenant, slot, token.city))]
+        explanation = explained(tenant, slot, token.city)
+        tables = [competitors(tenant, slot, explanation)]
     return page(
         "why.html",
         tables=tables,
         token=token,
         text=text,
         problem="",
+        explanation=explanation,
         served_at=show.moment(EPOCH + timedelta(microseconds=token.served_at), tenant.time_zone),
-        city=city_name(token.city),
+        city_name=city_name,
         reason=REASONS[Policy(token.policy)],
         now=show.moment(context().now(), tenant.time_zone),
     )

@@ -189,6 +189,36 @@ def test_a_city_says_how_a_visitor_is_served(side: Side) -> None:
     assert nothing in says() and nothing in says(default_banner="b2")
 
 
+def test_the_reserved_cities_are_themselves_beside_a_city_of_almost_their_name(side: Side) -> None:
+    shop = side.store.configuration().tenants["shop"]
+    side.store.put_tenant("shop", replace(shop, cities={"other": (), "unknown": ()}))
+    trials = {"other": 10.0, "_other": 20.0, "unknown": 30.0, "_unknown": 40.0}
+    side.store.put_seeds("shop", "home", "s", [Seed("s", city, "b1", count, 1.0) for city, count in trials.items()])
+    side.installation.refresh()
+    visitor = Visitor(side, "read")
+    visitor.read(HOME)  # only a slot that is asked for is read again
+    side.installation.refresh()
+    for city, count in trials.items():
+        rows = {row["banner"]: row for row in visitor.download(f"{HOME}/cities/{city}?csv=competitors")}
+        assert float(rows["b1"]["trials"]) == pytest.approx(count), city
+    # What a visitor's request names is a name as people write it, whatever it looks like.
+    said = side.installation.call("GET", "/banner?slot=home&city=_other&explain=1", key="read").json["city"]
+    assert said == side.installation.banner(city="_other").json["city"] == "other"
+
+
+def test_the_likeliest_banner_comes_first_and_of_equals_the_one_expected_to_be_clicked_most(side: Side) -> None:
+    clicks = {"b1": 1.0, "b2": 50.0, "b3": 100.0}
+    side.store.put_seeds("shop", "home", "s", [Seed("s", "pune", name, 500.0, value) for name, value in clicks.items()])
+    side.installation.refresh()
+    visitor = Visitor(side, "read")
+    rows = visitor.download(f"{HOME}/cities/pune?csv=competitors")
+    assert [row["banner"] for row in rows] == ["b3", "b2", "b1"]
+    side.store.put_slot("shop", Slot("home", pinned_banner="b2"))
+    side.installation.refresh()
+    rows = visitor.download(f"{HOME}/cities/pune?csv=competitors")
+    assert [row["banner"] for row in rows] == ["b2", "b3", "b1"]
+
+
 def test_seeds_move_no_claim_of_the_race(side: Side) -> None:
     side.store.put_seeds("shop", "home", "s", [Seed("s", "pune", "b1", 9e5, 9e4), Seed("s", "pune", "b2", 9e5, 9.0)])
     side.installation.refresh()
@@ -205,6 +235,32 @@ def test_a_token_is_explained_beside_todays_table(visited: Side) -> None:
     assert f"Banner {answer['banner']}" in text and "City pune" in text and "Chosen by learned" in text
     assert f"Probability {100 * answer['propensity']:.1f} %" in text
     assert "The same visit now" in text and "not the figures the decision was made with" in text
+
+
+def test_what_a_token_does_not_hold_is_said_where_something_is_taken_for_it(side: Side) -> None:
+    page = f"{HOME}/cities/pune"
+    shop = side.store.configuration().tenants["shop"]
+    side.store.put_tenant("shop", replace(shop, segments=()))
+    side.installation.refresh()
+    assert "first platform" not in words(Visitor(side, "read").read(page))
+    side.store.put_slot("shop", Slot("home", platforms=("web", "app")))
+    banner = side.store.configuration().banners["shop", "home"]["b1"]
+    side.store.put_banner("shop", replace(banner, platforms=("app",)))
+    side.installation.refresh()
+    text = words(ask(side, side.installation.banner(city="pune", platform="app").json["token"]).text)
+    assert "for a visitor in pune on web, the slot's first platform, of no segment" in text
+    assert "not for this platform" in text
+    assert "on web, the slot's first platform" in words(Visitor(side, "read").read(page))
+
+
+def test_the_token_of_a_city_that_is_gone_is_explained_by_what_its_name_means_now(visited: Side) -> None:
+    token = visited.installation.banner(city="pune").json["token"]
+    shop = visited.store.configuration().tenants["shop"]
+    for cities, meant in (({"mumbai": ("Pune",)}, "mumbai"), ({"mumbai": ()}, "other places")):
+        visited.store.put_tenant("shop", replace(shop, cities=cities))
+        visited.installation.refresh()
+        text = words(ask(visited, token).text)
+        assert "City pune" in text and f"for a visitor in {meant} on web" in text
 
 
 def test_only_a_token_of_ours_and_of_this_tenant_is_explained(side: Side) -> None:
