@@ -42,6 +42,12 @@ def table(changed: Sequence[Change]) -> str:
     return "\n".join([*lines, f"... and {more:,} more pairs"] if more > 0 else lines)
 
 
+def without_table(said: str) -> str:
+    """What the command said, but for its table: the second of three paragraphs, where anything changes."""
+    paragraphs = said.split("\n\n")
+    return said if len(paragraphs) != 3 else "\n".join((paragraphs[0], paragraphs[2]))
+
+
 def write_csv(path: Path, changed: Iterable[Change]) -> None:
     """One line a change; 0 where there is no seed."""
     with path.open("w", encoding="utf-8", newline="") as file:

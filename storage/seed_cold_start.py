@@ -202,7 +202,8 @@ def _write(store: Store, options: argparse.Namespace, seed_id: str, wanted: Sequ
     existing = store.seeds(options.tenant, options.slot)
     changed = changes([seed for seed in existing if seed.seed_id == seed_id], wanted)
     others = sorted({seed.seed_id for seed in existing} - {seed_id})
-    print(table(changed))
+    if changed:
+        print(f"\n{table(changed)}\n")
     if options.table:
         write_csv(options.table, changed)
     print(f"Seeds {seed_id}: {len(changed):,} of {len(wanted):,} pairs change. Other seeds here: {listing(others)}.")

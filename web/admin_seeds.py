@@ -23,6 +23,7 @@ from web.schemas import JobFull, JobPath, JobStarted, OfTenant, SeedList, SeedOp
 MAX_CSV_BYTES = 20 << 20
 CHANGES = "changes.csv"
 """Beside a job's input: every pair it changes, or would."""
+DRY_RUN = "--dry-run"
 
 seeds = blueprint("seeds", "/admin", "Evidence from history, so that a slot does not start from nothing.")
 
@@ -87,6 +88,11 @@ def start_job(tenant: str, slot: str, query: SeedOptions, content: Iterable[byte
     return job
 
 
+def is_dry_run(tenant: str, job: str) -> bool:
+    """Whether the tenant's job only shows what would change."""
+    return DRY_RUN in context().jobs.command(tenant, job)
+
+
 def seeds_of(tenant: str, slot: str) -> list[Json]:
     """The seeds of a slot, and how much evidence each holds."""
     by_id: defaultdict[str, list[Seed]] = defaultdict(list)
@@ -110,7 +116,7 @@ def _options(tenant: str, slot: str, query: SeedOptions) -> list[str]:
     """The query as the command's options; `--name=value`, so that no value is taken for an option."""
     given = query.model_dump(exclude={"tenant", "dry_run"}, exclude_none=True)
     options = {"tenant": tenant, "slot": slot, **given}
-    flags = ["--dry-run"] if query.dry_run else []
+    flags = [DRY_RUN] if query.dry_run else []
     return [*(f"--{name.replace('_', '-')}={value}" for name, value in options.items()), *flags]
 
 

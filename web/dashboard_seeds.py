@@ -11,9 +11,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from bandit.cold_start import HISTORY_WEIGHT, MAX_STRENGTH
 from bandit.model import Role
+from storage.seed_changes import without_table
 from web import dashboard_formats as show
 from web.admin import find_slot
-from web.admin_seeds import CHANGES, MAX_CSV_BYTES, remove, seeds_of, start_job
+from web.admin_seeds import CHANGES, MAX_CSV_BYTES, is_dry_run, remove, seeds_of, start_job
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
@@ -63,7 +64,15 @@ def show_seeding(slot: str, job: str) -> str | Response:
     if progress is None:
         raise ApiError(404, "unknown", "there is no such job", "job")
     path = context().jobs.file(tenant.id, job, CHANGES) if progress.state == "done" else None
-    return page("seeding.html", tables=[_change_table(path)], slot=found, progress=progress)
+    said = progress.output if path is None else without_table(progress.output)
+    return page(
+        "seeding.html",
+        tables=[_change_table(path)],
+        slot=found,
+        progress=progress,
+        said=said,
+        is_dry_run=is_dry_run(tenant.id, job),
+    )
 
 
 @dashboard.post("/slots/<slot>/seeds/<seed>/remove")
@@ -89,7 +98,7 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
 
 
 def _change_table(path: Path | None) -> Table:
-    """Every pair that changes; its evidence before and after."""
+    """Every pair that changes; what this seed says of it before and after."""
     rows = [] if path is None else list(csv.DictReader(path.read_text("utf-8").splitlines()))
 
     def rate(row: Row, when: str) -> str:
@@ -98,14 +107,14 @@ def _change_table(path: Path | None) -> Table:
 
     return Table(
         "pairs",
-        "What changes",
+        "What changes of this seed",
         (
             Column("city", "City", city_name),
             Column("banner", "Banner"),
-            numeric("old_trials", "Trials before", lambda value: f"{float(value):,.1f}"),
-            numeric("new_trials", "Trials after", lambda value: f"{float(value):,.1f}"),
-            Column("old_clicks", "CTR before", cell=lambda row: rate(row, "old"), is_number=True),
-            Column("new_clicks", "CTR after", cell=lambda row: rate(row, "new"), is_number=True),
+            numeric("old_trials", "Seed's trials before", lambda value: f"{float(value):,.1f}"),
+            numeric("new_trials", "Seed's trials after", lambda value: f"{float(value):,.1f}"),
+            Column("old_clicks", "Seed's CTR before", cell=lambda row: rate(row, "old"), is_number=True),
+            Column("new_clicks", "Seed's CTR after", cell=lambda row: rate(row, "new"), is_number=True),
         ),
         rows,
         "No pair of city and banner changes.",

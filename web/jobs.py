@@ -83,6 +83,11 @@ class Jobs:
             exit_code = DIED
         return Progress(job_id, _state(job, exit_code), exit_code, _output(job))
 
+    def command(self, tenant: str, job_id: str) -> Sequence[str]:
+        """What the tenant's job runs; empty where it has no such job."""
+        found = _read(self._directory / job_id / "job.json")
+        return found["command"] if found.get("tenant") == tenant else ()
+
     def file(self, tenant: str, job_id: str, name: str) -> Path | None:
         """What the command of the tenant's job wrote under this name beside its input, if it did."""
         path = self._directory / job_id / name

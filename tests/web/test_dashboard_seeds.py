@@ -50,12 +50,15 @@ def test_what_a_dry_run_shows_is_what_is_then_stored_and_it_can_be_taken_back(si
     assert "starts from nothing" in words(visitor.read(SEEDS))
     started = upload(visitor, "dry run", history(), seed_id="h1")
     shown = end_of(visitor, started)
-    assert "Done" in shown and side.store.seeds("shop", "home") == []
+    assert "Done. This was a dry run" in shown and "choose Apply" in shown and side.store.seeds("shop", "home") == []
     table = promised(visitor, started.headers["Location"])
-    assert "Done" in end_of(visitor, upload(visitor, "apply", history(), seed_id="h1"))
+    applied = end_of(visitor, upload(visitor, "apply", history(), seed_id="h1"))
+    assert "Done. The seed is applied" in applied and "dry run" not in applied.lower() and "choose Apply" not in applied
     stored = side.store.seeds("shop", "home")
     assert stored and sorted(table) == sorted(stored)
     assert all(f"{seed.banner} 0.0 {seed.trials:,.1f} – " in shown for seed in stored)
+    assert "->" not in shown and "400 rows" in shown and "h1: 9 of 9 pairs change" in shown
+    assert "Seed's CTR after" in shown
     (row,) = visitor.download(f"{SEEDS}?csv=seeds")
     assert (row["seed_id"], int(row["cells"])) == ("h1", len(stored))
     assert visitor.send(f"{SEEDS}/h1/remove", form=SEEDS).status_code == 303
