@@ -1,6 +1,6 @@
 """The dashboard: pages for people, under /dashboard. This file has what all pages share, and signing in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -52,6 +52,12 @@ def page(template: str, *, tables: Sequence[Table] = (), **values: Any) -> str |
     if found is None:
         raise ApiError(404, "unknown", f"this page has no table {wanted[:50]}", "csv")
     return found.csv()
+
+
+def in_words(error: ApiError, labels: Mapping[str, str]) -> str:
+    """What is wrong with a form; the field is named by its label."""
+    label = labels.get(error.field or "")
+    return error.message if label is None else f"{label}: {error.message.removeprefix(f'{error.field} ')}"
 
 
 def tenant_of_page() -> Tenant:

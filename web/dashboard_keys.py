@@ -1,5 +1,6 @@
 """The keys of a tenant: made, shown once, revoked."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, redirect, request, url_for
@@ -13,11 +14,14 @@ from web import sessions
 from web.admin_keys import make_key, revoke_key
 from web.auth import requires
 from web.context import context
-from web.dashboard import dashboard, page, tenant_of_page
+from web.dashboard import dashboard, in_words, page, tenant_of_page
 from web.dashboard_tables import Column, Row, Table
+from web.errors import ApiError
 from web.refusals import refuse_invalid
 from web.schemas import NewKey
 
+LABELS = {"role": "Role", "name": "Name"}
+"""Every field of the form, and what the page calls it."""
 ROLES = {
     Role.SERVE: "serve: for web pages, may stand in their source",
     Role.SERVER: "server: for a storefront's back end",
@@ -35,14 +39,13 @@ def show_keys() -> str | Response:
 
 @dashboard.post("/keys")
 @requires(Role.ADMIN, by_session=True)
-def add_key() -> str | Response:
+def add_key() -> str | Response | tuple[str | Response, int]:
     """Make a key, and show its text this once."""
-    fields = {name: request.form.get(name, "") for name in ("role", "name")}
     try:
-        wanted = NewKey.model_validate(fields)
-    except ValidationError as error:
-        refuse_invalid(error)
-    _, text = make_key(tenant_of_page().id, wanted.role, wanted.name)
+        wanted = _wanted()
+        _, text = make_key(tenant_of_page().id, wanted.role, wanted.name)
+    except ApiError as error:
+        return _page(form=request.form, problem=in_words(error, LABELS), wrong=error.field), error.status
     return _page(made=text)
 
 
@@ -62,12 +65,29 @@ def remove_button(address: str, label: str) -> Markup:
     return Markup(f"<details><summary>{escape(label.capitalize())}</summary>{form}</details>")
 
 
-def _page(**more: Any) -> str | Response:
+def _wanted() -> NewKey:
+    """The key that the form asks for. Raises ApiError."""
+    fields = {name: request.form.get(name, "") for name in LABELS}
+    try:
+        return NewKey.model_validate(fields)
+    except ValidationError as error:
+        refuse_invalid(error)
+
+
+def _page(*, form: Mapping[str, str] | None = None, **more: Any) -> str | Response:
     tenant = tenant_of_page()
     found = [key for key in context().current().keys.values() if key.tenant == tenant.id]
     found.sort(key=lambda key: (key.created_at is None, key.created_at, key.id))
     rows = [{"key": each.id, "role": each.role, "name": each.name, "created_at": each.created_at} for each in found]
-    return page("keys.html", tables=[_table(rows, tenant.time_zone)], tenant=tenant, roles=ROLES, **more)
+    return page(
+        "keys.html",
+        tables=[_table(rows, tenant.time_zone)],
+        tenant=tenant,
+        roles=ROLES,
+        labels=LABELS,
+        form=form or {},
+        **more,
+    )
 
 
 def _table(rows: list[dict[str, Any]], zone: str) -> Table:

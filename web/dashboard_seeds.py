@@ -1,7 +1,7 @@
 """Seeds of a slot: a history is uploaded, looked at, applied, and taken back."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
 from bandit.cold_start import HISTORY_WEIGHT, MAX_STRENGTH
-from bandit.model import Role
+from bandit.model import Role, Slot, Tenant
 from storage.seed_changes import without_table
 from web import dashboard_formats as show
 from web.admin import find_slot
 from web.admin_seeds import CHANGES, MAX_CSV_BYTES, is_dry_run, remove, seeds_of, start_job
 from web.auth import requires
 from web.context import context
-from web.dashboard import dashboard, page, tenant_of_page
+from web.dashboard import dashboard, in_words, page, tenant_of_page
 from web.dashboard_evidence import city_name
 from web.dashboard_keys import remove_button
 from web.dashboard_tables import Column, Row, Table, numeric
@@ -26,8 +26,18 @@ from web.guarded_request import BODY_BYTES, CHUNK_BYTES
 from web.refusals import refuse_invalid
 from web.schemas import SeedOptions
 
-FIELDS = ("seed_id", "banner_column", "city_column", "click_column", "impressions_column", "filter")
-NUMBERS = ("weight", "max_strength")
+LABELS = {
+    "history": "History",
+    "seed_id": "Name",
+    "weight": "Weight",
+    "max_strength": "Largest strength",
+    "banner_column": "Banner column",
+    "city_column": "City column",
+    "click_column": "Click column",
+    "impressions_column": "Impressions column",
+    "filter": "Only rows with",
+}
+"""Every field of the form, and what the page calls it."""
 
 
 @dashboard.get("/slots/<slot>/seeds")
@@ -35,22 +45,19 @@ NUMBERS = ("weight", "max_strength")
 def show_seeds(slot: str) -> str | Response:
     """What there is, and the form for more."""
     tenant = tenant_of_page()
-    found = find_slot(tenant.id, slot)
-    defaults = {"weight": HISTORY_WEIGHT, "max_strength": MAX_STRENGTH}
-    return page("seeds.html", tables=[_table(slot, seeds_of(tenant.id, slot))], slot=found, defaults=defaults)
+    return _page(tenant, find_slot(tenant.id, slot))
 
 
 @dashboard.post("/slots/<slot>/seeds")
 @requires(Role.ADMIN, body_bytes=MAX_CSV_BYTES + BODY_BYTES, by_session=True)
-def upload_seeds(slot: str) -> AnyResponse:
+def upload_seeds(slot: str) -> AnyResponse | tuple[str | Response, int]:
     """Start a dry run or the seeding itself, and look at it."""
     tenant = tenant_of_page()
-    find_slot(tenant.id, slot)
-    options = _options()
-    file = request.files.get("history")
-    if file is None or not file.filename:
-        raise ApiError(400, "missing", "choose a CSV file with a header line", "history")
-    job = start_job(tenant.id, slot, options, _chunks(file.stream))
+    found = find_slot(tenant.id, slot)
+    try:
+        job = start_job(tenant.id, slot, _options(), _chunks(_history()))
+    except ApiError as error:
+        return _page(tenant, found, request.form, error), error.status
     return redirect(url_for("dashboard.show_seeding", slot=slot, job=job), 303)
 
 
@@ -83,9 +90,33 @@ def remove_seed(slot: str, seed: str) -> AnyResponse:
     return redirect(url_for("dashboard.show_seeds", slot=slot), 303)
 
 
+def _page(
+    tenant: Tenant, slot: Slot, form: Mapping[str, str] | None = None, error: ApiError | None = None
+) -> str | Response:
+    """The seeds of the slot, and the form as it was filled in."""
+    return page(
+        "seeds.html",
+        tables=[_table(slot.id, seeds_of(tenant.id, slot.id))],
+        slot=slot,
+        defaults={"weight": HISTORY_WEIGHT, "max_strength": MAX_STRENGTH},
+        labels=LABELS,
+        form=form or {},
+        wrong=error and error.field,
+        problem=error and in_words(error, LABELS),
+    )
+
+
+def _history() -> IO[bytes]:
+    """The file of the form. Raises ApiError."""
+    file = request.files.get("history")
+    if file is None or not file.filename:
+        raise ApiError(400, "missing", "choose a CSV file with a header line", "history")
+    return file.stream
+
+
 def _options() -> SeedOptions:
     """Those of the form that are filled in. Raises ApiError."""
-    given = {name: text for name in (*FIELDS, *NUMBERS) if (text := request.form.get(name, "").strip())}
+    given = {name: text for name in LABELS if (text := request.form.get(name, "").strip())}
     try:
         return SeedOptions.model_validate({**given, "dry_run": request.form.get("act") != "apply"})
     except ValidationError as error:

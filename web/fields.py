@@ -17,6 +17,7 @@ PICTURE_URL_PATTERN = r"^(?:(?:https?://|/media/)[!-~]+)?$"
 ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.\[\]:-]+$"
 JOB_PATTERN = r"^[0-9a-f]{32}$"
 CITY_PATTERN = rf"^(?:{OTHER}|{UNKNOWN}|{ID_PATTERN[1:-1]})$"
+FILTER_PATTERN = r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
@@ -125,6 +126,12 @@ CityName = Annotated[
     str,
     AfterValidator(_matching(CITY_PATTERN, "must be the id of a city, _other or _unknown")),
     _shown(CITY_PATTERN),
+]
+RowFilter = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_matching(FILTER_PATTERN, "must be column=value, such as position=1")),
+    _shown(FILTER_PATTERN),
 ]
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Free text for people: one line."""

@@ -18,6 +18,7 @@ from web.fields import (
     Parameters,
     PictureUrl,
     Pixels,
+    RowFilter,
     Share,
     Text,
     TimeZone,
@@ -267,12 +268,7 @@ class SeedOptions(OfTenant):
     city_column: ColumnName | None = None
     click_column: ColumnName | None = None
     impressions_column: ColumnName | None = None
-    filter: str | None = Field(
-        None,
-        max_length=200,
-        pattern=r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$",
-        description="COLUMN=VALUE: only such rows.",
-    )
+    filter: RowFilter | None = Field(None, description="COLUMN=VALUE: only such rows.")
     weight: float | None = Field(
         None, gt=0, le=1, description=f"Trials for an impression of history; {HISTORY_WEIGHT} if it is left out."
     )

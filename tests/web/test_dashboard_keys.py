@@ -47,11 +47,22 @@ def test_revoking_the_key_one_signed_in_with_ends_the_session(side: Side) -> Non
     assert visitor.open(KEYS).status_code == 303
 
 
-@pytest.mark.parametrize(("role", "problem"), [("operator", "belongs to no tenant"), ("king", "role"), ("", "role")])
+@pytest.mark.parametrize(
+    ("role", "problem"),
+    [("operator", "Role: an operator key belongs to no tenant"), ("king", "Role: "), ("", "Role: ")],
+)
 def test_no_other_role_can_be_made(side: Side, role: str, problem: str) -> None:
     before = side.store.configuration().keys
     answer = Visitor(side, "admin").send(KEYS, role=role, name="")
     assert answer.status_code == 400 and problem in words(answer.text)
+    assert side.store.configuration().keys == before
+
+
+def test_a_wrong_name_is_named_by_its_label_and_what_was_typed_stays(side: Side) -> None:
+    before = side.store.configuration().keys
+    answer = Visitor(side, "admin").send(KEYS, role="read", name="x" * 201)
+    assert answer.status_code == 400 and "Name: should have at most 200 characters" in words(answer.text)
+    assert f'value="{"x" * 201}"' in answer.text and '<option value="read" selected>' in answer.text
     assert side.store.configuration().keys == before
 
 

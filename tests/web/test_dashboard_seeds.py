@@ -5,6 +5,7 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from bandit.model import Seed
 from tests.web.browsing import Visitor, words
@@ -73,12 +74,30 @@ def test_a_history_that_cannot_be_read_says_so(side: Side) -> None:
     assert "It failed; nothing was changed" in text
 
 
-def test_a_missing_file_and_a_wrong_option_are_named(side: Side) -> None:
+def test_a_missing_file_is_named(side: Side) -> None:
+    missing = Visitor(side, "admin").send(SEEDS, act="apply", seed_id="h1")
+    assert missing.status_code == 400 and "History: choose a CSV file" in words(missing.text)
+    assert 'value="h1"' in missing.text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "problem"),
+    [
+        ("seed_id", 'last "year"', "Name: must be 1 to 32 letters"),
+        ("weight", "2", "Weight: should be less than or equal to 1"),
+        ("max_strength", "much", "Largest strength: should be a valid number"),
+        ("filter", "position", "Only rows with: must be column=value"),
+    ],
+)
+def test_a_wrong_option_is_named_by_its_label_and_what_was_typed_stays(
+    side: Side, field: str, value: str, problem: str
+) -> None:
     visitor = Visitor(side, "admin")
-    missing = visitor.send(SEEDS, act="apply")
-    assert missing.status_code == 400 and "choose a CSV file" in words(missing.text)
-    wrong = upload(visitor, "apply", history(), weight="2")
-    assert wrong.status_code == 400 and "weight" in words(wrong.text)
+    wrong = upload(visitor, "apply", history(), **{"click_column": "bought", field: value})
+    assert wrong.status_code == 400 and problem in words(wrong.text)
+    assert f'value="{escape(value)}"' in wrong.text and 'value="bought"' in wrong.text
+    assert wrong.text.count('aria-invalid="true"') == 1
+    assert "starts from nothing" in words(visitor.read(SEEDS))
 
 
 def test_a_history_that_is_too_large_is_refused(side: Side) -> None:
