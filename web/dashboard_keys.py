@@ -1,6 +1,7 @@
 """The keys of a tenant: made, shown once, revoked."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, redirect, request, url_for
@@ -8,7 +9,7 @@ from markupsafe import Markup, escape
 from pydantic import ValidationError
 from werkzeug.wrappers import Response as AnyResponse
 
-from bandit.model import Role
+from bandit.model import ApiKey, Role, Tenant
 from web import dashboard_formats as show
 from web import sessions
 from web.admin_keys import make_key, revoke_key
@@ -40,9 +41,12 @@ def show_keys() -> str | Response:
 @dashboard.post("/keys")
 @requires(Role.ADMIN, by_session=True)
 def add_key() -> str | Response | tuple[str | Response, int]:
-    """Make a key, and show its text this once."""
+    """Make a key, and show its text this once; a page that is loaded again makes no second one."""
     try:
         wanted = _wanted()
+        if request.form.get("edition") != _edition(_keys(tenant_of_page())):
+            message = "no key was made: the keys changed since this form was opened; look at them and send it again"
+            raise ApiError(409, "conflict", message)
         _, text = make_key(tenant_of_page().id, wanted.role, wanted.name)
     except ApiError as error:
         return _page(form=request.form, problem=in_words(error, LABELS), wrong=error.field), error.status
@@ -74,10 +78,20 @@ def _wanted() -> NewKey:
         refuse_invalid(error)
 
 
+def _keys(tenant: Tenant) -> list[ApiKey]:
+    """By age."""
+    found = [key for key in context().current().keys.values() if key.tenant == tenant.id]
+    return sorted(found, key=lambda key: (key.created_at is None, key.created_at, key.id))
+
+
+def _edition(keys: Sequence[ApiKey]) -> str:
+    """Changes whenever a key is made or revoked."""
+    return hashlib.sha256(repr([key.id for key in keys]).encode()).hexdigest()[:16]
+
+
 def _page(*, form: Mapping[str, str] | None = None, **more: Any) -> str | Response:
     tenant = tenant_of_page()
-    found = [key for key in context().current().keys.values() if key.tenant == tenant.id]
-    found.sort(key=lambda key: (key.created_at is None, key.created_at, key.id))
+    found = _keys(tenant)
     rows = [{"key": each.id, "role": each.role, "name": each.name, "created_at": each.created_at} for each in found]
     return page(
         "keys.html",
@@ -86,6 +100,7 @@ def _page(*, form: Mapping[str, str] | None = None, **more: Any) -> str | Respon
         roles=ROLES,
         labels=LABELS,
         form=form or {},
+        edition=_edition(found),
         **more,
     )
 

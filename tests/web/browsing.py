@@ -10,7 +10,7 @@ from werkzeug.test import Client, TestResponse
 
 from tests.web.flask_side import Side
 
-PROOF = re.compile(r'name="form_proof" value="([^"]+)"')
+HIDDEN = re.compile(r'name="(form_proof|edition)" value="([^"]+)"')
 
 
 class Visitor:
@@ -37,10 +37,10 @@ class Visitor:
         return answer.text
 
     def send(self, path: str, *, form: str | None = None, **fields: Any) -> TestResponse:
-        """Send the form of the page `form` (by default the same path), with its hidden proof."""
-        proof = PROOF.search(self.read(form or path))
-        assert proof is not None, path
-        return self._client.post(path, data={"form_proof": proof[1], **fields})
+        """Send the form of the page `form` (by default the same path), with its hidden fields."""
+        hidden = dict(HIDDEN.findall(self.read(form or path)))
+        assert "form_proof" in hidden, path
+        return self._client.post(path, data={**hidden, **fields})
 
     def post(self, path: str, **fields: Any) -> TestResponse:
         """POST without looking at a form first."""

@@ -7,7 +7,7 @@ import pytest
 
 from bandit.model import Role
 from storage.base import LogProgress
-from tests.web.browsing import Visitor, words
+from tests.web.browsing import HIDDEN, Visitor, words
 from tests.web.flask_side import Side
 
 KEYS = "/dashboard/keys"
@@ -28,6 +28,19 @@ def test_a_key_is_shown_once_and_works(side: Side) -> None:
     rows = visitor.download(f"{KEYS}?csv=keys")  # by time, and this one is older than the others
     assert {"key": text.split("_")[1], "role": "read", "name": "Asha"}.items() <= rows[0].items()
     assert {row["role"] for row in rows} == {"serve", "server", "read", "admin"}
+
+
+def test_loading_the_page_of_a_new_key_again_makes_no_second_one(side: Side) -> None:
+    visitor = Visitor(side, "admin")
+    sent = {**dict(HIDDEN.findall(visitor.read(KEYS))), "role": "read", "name": "Asha"}
+    made(visitor.post(KEYS, **sent))
+    before = side.store.configuration().keys
+    again = visitor.post(KEYS, **sent)
+    assert again.status_code == 409 and "no key was made" in words(again.text)
+    assert side.store.configuration().keys == before
+    assert 'value="Asha"' in again.text  # from here a second one can be made, if it is meant
+    made(visitor.post(KEYS, **{**sent, **dict(HIDDEN.findall(again.text))}))
+    assert len(side.store.configuration().keys) == len(before) + 1
 
 
 def test_a_revoked_key_is_gone_and_logged(side: Side) -> None:
