@@ -1,17 +1,15 @@
 """The audit log: who changed what, and when."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from flask import Response
 
 from bandit.model import ChangeRecord, Role
-from bandit.zone import iso
+from bandit.zone import iso, moment
 from web import dashboard_formats as show
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_evidence import EPOCH
 from web.dashboard_tables import Column, Row, Table
 
 MAX_CHANGES = 500
@@ -30,7 +28,7 @@ def change_table(records: Sequence[ChangeRecord], zone: str) -> Table:
     """Latest first, in the zone."""
 
     def when(row: Row) -> str:
-        return show.moment(EPOCH + timedelta(microseconds=row["at_us"]), zone)
+        return show.moment(moment(row["at_us"], zone), zone)
 
     return Table(
         "changes",

@@ -1,7 +1,6 @@
 """What a process has learned of a slot, as the dashboard draws it: its cities, and how sure each click rate is."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from web.context import context
 from web.dashboard_charts import Series, curves, heat_map, round_ticks
 from web.errors import ApiError
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_CITIES, MOST_BANNERS = 25, 10
 """Drawn at once; the tables have all."""
 STEPS = 120

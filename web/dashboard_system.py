@@ -1,18 +1,18 @@
 """How the service itself is: the process that answers, the journal and the drain."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from flask import Response
 
 from bandit.model import Role, Tenant
+from bandit.zone import moment
 from storage.base import LogProgress
 from storage.drain_status import backlog_bytes, is_alive, status
 from web import dashboard_formats as show
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_evidence import EPOCH
 from web.dashboard_overview import alarms_of_service
 from web.dashboard_tables import Column, Row, Table
 
@@ -82,5 +82,5 @@ def _of_the_consumers(tenant: Tenant) -> Iterator[Row]:
         return
     meaning = f"the latest impression that is counted from this part of the log was served then, in {tenant.time_zone}"
     for shard, until_us in enumerate(store.counted_until(context().configuration().partitions)):
-        at = EPOCH + timedelta(microseconds=until_us) if until_us else None
+        at = moment(until_us, "UTC") if until_us else None
         yield _fact(f"counted from shard {shard}", show.moment(at, tenant.time_zone), meaning)

@@ -1,17 +1,16 @@
 """Why was this banner shown? What its token says, beside how the same visit would be decided now."""
 
-from datetime import timedelta
-
 from flask import Response, request
 
 from bandit.model import Policy, Role, Tenant
+from bandit.zone import moment
 from serving.token import NotOurToken, Token, verify
 from web import dashboard_formats as show
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
 from web.dashboard_city import competitors
-from web.dashboard_evidence import EPOCH, city_name, explained
+from web.dashboard_evidence import city_name, explained
 from web.errors import ApiError
 
 REASONS = {
@@ -46,7 +45,7 @@ def why() -> str | Response:
         text=text,
         problem="",
         explanation=explanation,
-        served_at=show.moment(EPOCH + timedelta(microseconds=token.served_at), tenant.time_zone),
+        served_at=show.moment(moment(token.served_at, tenant.time_zone), tenant.time_zone),
         city_name=city_name,
         reason=REASONS[Policy(token.policy)],
         now=show.moment(context().now(), tenant.time_zone),

@@ -29,6 +29,12 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
     return Distributed(tmp_path, *request.getfixturevalue("web_keyspace"))
 
 
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages read all they show at once, however busy the machine."""
+    monkeypatch.setattr("web.dashboard_overview.READING_SECONDS", 60)
+
+
 @pytest.fixture
 def side(tmp_path: Path, backend: Backend) -> Iterator[flask_side.Side]:
     """An application over a store of its own; see flask_side."""
