@@ -5,6 +5,7 @@ the same moment is neither lost nor counted twice.
 """
 
 import fcntl
+import logging
 import os
 import threading
 from collections import defaultdict
@@ -12,10 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+log = logging.getLogger(__name__)
+
 SAMPLE_EVERY = 16
 """One hot call in this many is timed: observing a histogram costs as much as deciding."""
 LATENCY_BUCKETS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 MAX_WORKERS = 1024
+FILE_BYTES = 1 << 17
+"""Of each file of prometheus-client. All there can be (calls, statuses, events, buckets) takes less than half."""
 K = TypeVar("K")
 
 
@@ -36,6 +41,22 @@ def claim_worker_index(directory: Path) -> tuple[int, IO[bytes]]:
     raise RuntimeError(f"more than {MAX_WORKERS} processes use {directory}")
 
 
+def take_room(path: Path) -> None:
+    """Give a file of prometheus-client blocks for all it may hold; what it says stays. Raises OSError without room.
+
+    The client maps its files, and made by itself they have holes: writing into one while the disk is full kills the
+    process (SIGBUS).
+    """
+    content = path.read_bytes() if path.exists() else b""
+    try:
+        with path.open("r+b" if content else "wb") as file:
+            file.write(content.ljust(FILE_BYTES, b"\0"))
+    except OSError:
+        if not content:
+            path.unlink(missing_ok=True)  # the client cannot read an empty file
+        raise
+
+
 class Metrics:
     """The counters of one worker process, and the sum over all of them."""
 
@@ -50,6 +71,8 @@ class Metrics:
         values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]
         self._client = prometheus_client
         self._directory = directory
+        self._files = tuple(directory / f"{kind}_{index}.db" for kind in ("counter", "histogram"))
+        self._has_room = False
         self._gauges = gauges
         registry = prometheus_client.CollectorRegistry()
         self._requests = prometheus_client.Counter(
@@ -72,6 +95,10 @@ class Metrics:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        try:
+            self._take_room()
+        except OSError as error:
+            log.warning("/metrics goes without the numbers of this worker until its files find room: %s", error)
 
     def start(self) -> None:
         """Publish once a second until stop."""
@@ -93,7 +120,8 @@ class Metrics:
 
     def took(self, call: str, seconds: float) -> None:
         """Record a timed call."""
-        self._latency.labels(call).observe(seconds)
+        if self._has_room:
+            self._latency.labels(call).observe(seconds)
 
     def happened(self, event: str) -> None:
         """Count something worth knowing that is no request, such as an unrecorded impression."""
@@ -120,8 +148,18 @@ class Metrics:
         while not self._stop.wait(1.0):
             self._publish()
 
+    def _take_room(self) -> None:
+        if not self._has_room:
+            for file in self._files:
+                take_room(file)
+            self._has_room = True
+
     def _publish(self) -> None:
         with self._lock:
+            try:
+                self._take_room()
+            except OSError:
+                return  # until there is room the numbers wait in the dictionaries
             for (call, status), count in self._news(self._answered):
                 self._requests.labels(call, str(status)).inc(count)
             for event, count in self._news(self._happened):

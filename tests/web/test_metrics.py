@@ -1,25 +1,38 @@
 """Numbers for Prometheus: nothing lost, nothing counted twice, over processes that come and go."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from prometheus_client.values import close_all_multiprocess_files
 
+from web.door import METHODS
 from web.metrics import SAMPLE_EVERY, Metrics
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
+import resource
 import sys
 from pathlib import Path
 from web.metrics import Metrics
 
+def let_files_grow(to):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (to, resource.RLIM_INFINITY))
+
+if sys.argv[2:] == ["disk is full"]:
+    let_files_grow(4096)
 metrics = Metrics(Path(sys.argv[1]), dict)
 for line in sys.stdin:
+    if line == "there is room\\n":
+        let_files_grow(resource.RLIM_INFINITY)
+        continue
+    metrics.took("/banner", 0.001)
     for _ in range(int(line)):
         metrics.answered("/banner", 200)
     metrics.happened("line")
@@ -30,17 +43,22 @@ for line in sys.stdin:
 class Process:
     """A worker process that counts what it is told to."""
 
-    def __init__(self, directory: Path) -> None:
-        command = [sys.executable, "-c", WORKER, str(directory)]
+    def __init__(self, directory: Path, *how: str) -> None:
+        command = [sys.executable, "-c", WORKER, str(directory), *how]
         pipe = subprocess.PIPE
         self._child = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True)
 
     def answer(self, times: int) -> dict[str, float]:
         """Count so many calls; the numbers of all workers."""
-        assert self._child.stdin is not None and self._child.stdout is not None
-        self._child.stdin.write(f"{times}\n")
-        self._child.stdin.flush()
+        assert self._child.stdout is not None
+        self.tell(str(times))
         return numbers(self._child.stdout.readline().replace("|", "\n"))
+
+    def tell(self, line: str) -> None:
+        """A line that WORKER reads."""
+        assert self._child.stdin is not None
+        self._child.stdin.write(f"{line}\n")
+        self._child.stdin.flush()
 
     def end(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Without any farewell."""
@@ -126,6 +144,60 @@ def test_who_follows_a_killed_worker_goes_on_with_its_numbers(tmp_path: Path) ->
     assert {path.name for path in tmp_path.glob("counter_*.db")} == {"counter_0.db", "counter_1.db"}
     second.end()
     third.end()
+
+
+def count_everything(metrics: Metrics) -> None:
+    """Every number there can be."""
+    for call in METHODS:
+        metrics.took(call, 0.001)
+        for status in HTTPStatus:
+            metrics.answered(call, status)
+    for event in ("impression_not_recorded", "feedback_refused"):
+        metrics.happened(event)
+    metrics.render()
+
+
+def holes(path: Path) -> int:
+    """How many bytes of a file still need room on the disk: writing them through a map, while it is full, kills."""
+    status = path.stat()
+    return max(0, status.st_size - status.st_blocks * 512)
+
+
+def test_the_files_take_their_room_at_the_start_and_need_no_more(tmp_path: Path, metrics: Metrics) -> None:
+    files = sorted(tmp_path.glob("*.db"))
+    at_start = [path.stat().st_size for path in files]
+    assert [path.name for path in files] == ["counter_0.db", "histogram_0.db"]
+    count_everything(metrics)
+    assert sorted(tmp_path.glob("*.db")) == files
+    assert [path.stat().st_size for path in files] == at_start
+    assert [holes(path) for path in files] == [0, 0]
+
+
+def test_files_with_holes_as_older_releases_made_them_are_filled(tmp_path: Path) -> None:
+    first = Process(tmp_path)
+    first.answer(3)
+    first.end()
+    files = list(tmp_path.glob("*.db"))
+    for path in files:
+        path.write_bytes(path.read_bytes()[:4096])
+        os.truncate(path, 1 << 16)
+        assert holes(path)
+    second = Process(tmp_path)
+    assert requests(second.answer(2)) == 5
+    assert [holes(path) for path in files] == [0, 0]
+    second.end()
+
+
+def test_a_worker_that_finds_no_room_counts_on_and_shows_it_when_there_is_some(tmp_path: Path) -> None:
+    other = Process(tmp_path)
+    assert requests(other.answer(1)) == 1
+    poor = Process(tmp_path, "disk is full")
+    assert requests(poor.answer(3)) == 1
+    assert requests(other.answer(1)) == 2
+    poor.tell("there is room")
+    assert requests(poor.answer(4)) == 9
+    other.end()
+    poor.end()
 
 
 def test_what_only_grows_is_a_counter_and_the_rest_gauges(metrics: Metrics) -> None:
