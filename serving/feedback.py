@@ -5,14 +5,16 @@ from collections.abc import Callable
 from bandit.event import BannerEvent, encode_unstamped, stamped
 from bandit.model import Banner, Kind, Slot, Verdict
 from serving.keyring import Keyring
+from serving.slot_view import SlotView
 from serving.snapshot import Snapshot
 from serving.token import Token, verify
 from serving.verdict import Judge, Visitor
 from storage.journal import Journal
+from storage.retention import DAY_US, LONGEST_WINDOW_DAYS
 
 SECOND_US = 1_000_000
 DEFAULT_WINDOW_SECONDS = 86_400
-"""The attribution window of a slot that has been removed since."""
+"""The attribution window of a slot that has been removed since, or that is newer than what was loaded."""
 
 
 def attribution_window_us(slot: Slot | None) -> int:
@@ -64,9 +66,14 @@ class Feedback:
         """Journal a view or click with its verdict. Raises JournalRefused, and then nothing was recorded."""
         now_us = self._clock()
         view = self._snapshot.view(token.tenant, token.slot)
-        window_us = attribution_window_us(view.slot if view else None)
-        verdict = self._judge.feedback(kind, token, visitor, now_us, window_us)
+        verdict = self._judge.feedback(kind, token, visitor, now_us, self._window_us(view))
         journal_feedback(self._journal, kind, token, now_us, verdict)
+
+    def _window_us(self, view: SlotView | None) -> int:
+        """While nothing is loaded the longest there is: what is called late stays so."""
+        if self._snapshot.configuration is None:
+            return LONGEST_WINDOW_DAYS * DAY_US
+        return attribution_window_us(view.slot if view else None)
 
     def landing(self, token: Token) -> Banner | None:
         """Where a click on this impression leads: its banner, else the slot's default, else nowhere."""
