@@ -3,14 +3,14 @@
 import re
 from dataclasses import dataclass
 
-from settings_rows import choice, number, secret, setting
+from settings_rows import Check, choice, is_host, number, secret, setting
 
 _TEXT = "text without line breaks"
 _COPIES = r"[A-Za-z0-9_.-]+:[1-9]\d?"
 
 
-def _list_of(item: str, default: str, help: str, right: str) -> str:
-    text: str = setting(default, help, right, lambda value: re.fullmatch(rf"{item}(\s*,\s*{item})*", value))
+def _list_of(is_right: Check, default: str, help: str, right: str) -> str:
+    text: str = setting(default, help, right, lambda value: all(is_right(one.strip()) for one in value.split(",")))
     return text
 
 
@@ -18,7 +18,12 @@ def _list_of(item: str, default: str, help: str, right: str) -> str:
 class Cassandra:
     """Configuration, counts and clicks, where storage.backend is cassandra."""
 
-    hosts: str = _list_of(r"[^\s,/]+", "127.0.0.1", "Nodes to ask first.", "names or addresses, separated by commas")
+    hosts: str = _list_of(
+        is_host,
+        "127.0.0.1",
+        "Nodes to ask first.",
+        "names or addresses, separated by commas, without a port: that is cassandra.port",
+    )
     port: int = number(9_042, "Port of all of them.", 1, 65_535)
     datacenter: str = setting(
         "datacenter1", "The data centre of this host; reads and counts stay in it.", "a name", bool
@@ -30,7 +35,7 @@ class Cassandra:
         lambda value: re.fullmatch(r"[a-z][a-z0-9_]{0,47}", value),
     )
     replication: str = _list_of(
-        _COPIES,
+        lambda value: re.fullmatch(_COPIES, value),
         "datacenter1:1",
         "Copies of each row, for a keyspace that has yet to be made; 3 in production.",
         "data centre:copies, separated by commas",

@@ -4,10 +4,11 @@ import re
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from settings_rows import choice, is_http_url, number, secret, setting
+from settings_rows import HOST_NAME, choice, is_http_url, number, secret, setting
 
 _TOPIC = "a name of letters, digits, dots, dashes and underscores, of at most 249"
-_ADDRESSES = r"[^\s:,]+:\d{1,5}(\s*,\s*[^\s:,]+:\d{1,5})*"
+_ADDRESS = rf"{HOST_NAME}:\d{{1,5}}"
+_ADDRESSES = rf"{_ADDRESS}(\s*,\s*{_ADDRESS})*"
 
 
 def _topic(default: str, help: str) -> str:

@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 Check = Callable[[Any], object]
+HOST_NAME = r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?"
+"""No part of a name is empty or longer, or looking it up is an error of another kind."""
 
 
 def setting(default: Any, help: str, right: str, check: Check | None = None) -> Any:
@@ -31,6 +34,14 @@ def pattern(help: str, right: str, pattern: str) -> Any:
 def secret(help: str, right: str = "text without line breaks") -> Any:
     """A text that nothing prints."""
     return field(default="", metadata={"help": help, "right": right, "check": None, "is_secret": True})
+
+
+def is_host(value: str) -> bool:
+    """A name or an address, without a port."""
+    try:
+        return bool(ip_address(value))
+    except ValueError:
+        return re.fullmatch(HOST_NAME, value) is not None
 
 
 def is_http_url(value: str) -> bool:

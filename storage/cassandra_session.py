@@ -20,6 +20,7 @@ from cassandra import (
     DriverException,
     InvalidRequest,
     Unauthorized,
+    UnresolvableContactPoints,
 )
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import Cluster, ExecutionProfile, NoHostAvailable, PreparedStatement, ResponseFuture, Session
@@ -255,15 +256,17 @@ class CassandraSession:
     def _connect(self) -> Session:
         if time.monotonic() < self._failed_at + RECONNECT_SECONDS:
             raise StoreUnavailable(self._failure)
-        cluster = _cluster(self._options)
+        cluster = None
         try:
+            cluster = _cluster(self._options)
             session = cluster.connect()
             _check_datacenter(cluster, self._options.datacenter)
             if self._keyspace:
                 session.execute(f"USE {self._keyspace}", execution_profile=CONFIGURING)
             return session
         except (*DRIVER_ERRORS, StoreUnavailable) as error:
-            cluster.shutdown()
+            if cluster is not None:
+                cluster.shutdown()
             unavailable = _unavailable(error)
             self._failed_at, self._failure = time.monotonic(), str(unavailable)
             raise unavailable from error
@@ -295,6 +298,8 @@ def _cluster(options: CassandraOptions) -> Cluster:
             reconnection_policy=ConstantReconnectionPolicy(RECONNECT_SECONDS, max_attempts=None),
             execution_profiles={name: _execution(profile, options) for name, profile in PROFILES.items()},
         )
+    except UnresolvableContactPoints as error:
+        raise StoreUnavailable(f"[cassandra] hosts: none of {', '.join(options.hosts)} resolves") from error
     except (OSError, ssl.SSLError) as error:
         raise StoreUnavailable(f"[cassandra] tls_ca, tls_certificate, tls_key: {error}") from error
 

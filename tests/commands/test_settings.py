@@ -105,6 +105,11 @@ def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
         ("BANNER_LOG_LEVEL", "info"),
         ("BANNER_KAFKA_BOOTSTRAP", ""),
         ("BANNER_KAFKA_BOOTSTRAP", "broker-1"),
+        ("BANNER_KAFKA_BOOTSTRAP", "broker..1:9092"),
+        ("BANNER_CASSANDRA_HOSTS", ""),
+        ("BANNER_CASSANDRA_HOSTS", "node..1"),
+        ("BANNER_CASSANDRA_HOSTS", "[::1]"),
+        ("BANNER_CASSANDRA_HOSTS", "node-1, node-2,"),
         ("BANNER_KAFKA_TOPIC", "banner events"),
         ("BANNER_KAFKA_TRANSPORT", "http"),
         ("BANNER_KAFKA_REGISTRY_URL", "registry:8081"),
@@ -116,6 +121,16 @@ def test_a_value_out_of_its_range_is_named_with_what_would_be_right(config: Path
     (problem,) = problems(config, **{variable: value})
     section, _, name = variable.removeprefix("BANNER_").lower().partition("_")
     assert problem.startswith(f"{section}.{name} (from {variable}): {value!r} is not right; it must be ")
+
+
+@pytest.mark.parametrize("hosts", ["127.0.0.1:9042", "node-1, node-2:9042"])
+def test_a_port_at_a_host_of_cassandra_is_told_where_it_goes(config: Path, hosts: str) -> None:
+    assert problems(config, BANNER_CASSANDRA_HOSTS=hosts)[0].endswith("without a port: that is cassandra.port")
+
+
+@pytest.mark.parametrize("hosts", ["node_1, node-2.example.com.", "10.0.0.1,::1"])
+def test_hosts_of_cassandra_are_names_and_addresses(config: Path, hosts: str) -> None:
+    assert load({"BANNER_CASSANDRA_HOSTS": hosts}, config).cassandra.hosts == hosts
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,14 @@ def test_what_is_not_there_is_unavailable_at_once_and_then_without_asking_again(
     nowhere.close()
 
 
+def test_a_name_that_does_not_resolve_is_unavailable_and_named() -> None:
+    nowhere = CassandraSession(CassandraOptions(("nobody.invalid",)))
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match=r"\[cassandra\] hosts: none of nobody\.invalid resolves"):
+            nowhere.run(READ_VERSION)
+    nowhere.close()
+
+
 def test_another_data_centre_is_refused_with_the_names_there_are(keyspace: CassandraOptions) -> None:
     elsewhere = CassandraSession(replace(keyspace, datacenter="dc9"))
     with pytest.raises(StoreUnavailable, match=r"datacenter is dc9.*datacenter1"):
