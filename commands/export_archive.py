@@ -15,14 +15,15 @@ import time
 from collections.abc import Mapping, Sequence
 
 from settings import Settings, SettingsError, load
-from storage.archive import INSTALL, ArchiveDirectory, ArchiveError
+from storage.archive import ArchiveDirectory, ArchiveError
 from storage.archive_export import Say, export
-from storage.base import SchemaVersionError, StoreUnavailable
+from storage.base import MissingPackage, SchemaVersionError, StoreUnavailable
 from storage.sqlite import SqliteStore
 
 
 def export_from(settings: Settings, say: Say) -> int:
-    """The archive and the store of the settings. Raises ArchiveError, StoreUnavailable, SchemaVersionError, OSError."""
+    """The archive and the store of the settings. Raises ArchiveError, MissingPackage, StoreUnavailable,
+    SchemaVersionError, OSError."""
     if settings.storage.backend != "sqlite":
         raise ArchiveError("this is for storage.backend = sqlite; `python -m spark_jobs.archive` reads from Kafka")
     store = SqliteStore.open(settings.paths.database)
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except ModuleNotFoundError:
-        print(INSTALL, file=sys.stderr)
+    except MissingPackage as error:
+        print(error, file=sys.stderr)
         return 1
     except (ArchiveError, SchemaVersionError) as error:
         print(f"not archived: {error}", file=sys.stderr)

@@ -17,14 +17,15 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from settings import SettingsError, load
-from storage.archive import INSTALL, ArchiveDirectory, ArchiveError
+from storage.archive import ArchiveDirectory, ArchiveError
 from storage.archive_export import is_begun
 from storage.archive_tidying import Say, alone, expire, merge_small_files
+from storage.base import MissingPackage
 from storage.stream_checkpoint import is_complete
 
 
 def tidy(archive: ArchiveDirectory, first_kept: date, what: str, say: Say) -> tuple[int, int]:
-    """(files merged, files that lost something). Raises ArchiveError, OSError."""
+    """(files merged, files that lost something). Raises ArchiveError, MissingPackage, OSError."""
     archive.manifest()
     with alone(archive):
         manifest = archive.manifest()
@@ -49,8 +50,8 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except ModuleNotFoundError:
-        print(INSTALL, file=sys.stderr)
+    except MissingPackage as error:
+        print(error, file=sys.stderr)
         return 1
     except ArchiveError as error:
         print(error, file=sys.stderr)

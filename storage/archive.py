@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote
 
 from bandit.event import BannerEvent
 from bandit.zone import day_to_date
+from storage.base import MissingPackage
 
 if TYPE_CHECKING:
     import pyarrow
@@ -63,6 +64,14 @@ class Stored(NamedTuple):
 
     log_offset: int
     event: BannerEvent
+
+
+def check_pyarrow() -> None:
+    """Before anything is made or read. Raises MissingPackage."""
+    try:
+        import pyarrow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise MissingPackage(INSTALL) from error
 
 
 @cache
@@ -116,7 +125,8 @@ class ArchiveDirectory:
         )
 
     def create(self, manifest: Manifest) -> Manifest:
-        """The manifest that is there, or else this one, written down. Raises ArchiveError."""
+        """The manifest that is there, or else this one, written down. Raises ArchiveError, MissingPackage."""
+        check_pyarrow()
         if (self.path / MANIFEST).exists():
             return self.manifest()
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -140,7 +150,9 @@ class ArchiveDirectory:
 
     @contextmanager
     def alone(self, name: str = LOCK) -> Iterator[None]:
-        """Nobody else exports, rewrites or removes meanwhile; waits for whoever does. See archive_tidying.alone."""
+        """Nobody else exports, rewrites or removes meanwhile; waits for whoever does. See archive_tidying.alone. Raises
+        MissingPackage."""
+        check_pyarrow()
         with (self.path / name).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -7,12 +7,14 @@ from urllib.parse import unquote
 
 from bandit.event import BannerEvent
 from bandit.zone import date_to_day
-from storage.archive import ArchiveDirectory, ArchiveError
+from storage.archive import ArchiveDirectory, ArchiveError, check_pyarrow
 
 
 def events_of(archive: ArchiveDirectory, tenant: str, slot: str) -> list[BannerEvent]:
-    """In the order they came in, each once, whatever the transport repeated. Raises ArchiveError, OSError."""
+    """In the order they came in, each once, whatever the transport repeated. Raises ArchiveError, MissingPackage,
+    OSError."""
     archive.manifest()
+    check_pyarrow()
     found: dict[tuple[int, int, int], BannerEvent] = {}
     for path in archive.files(tenant):
         for event in _read(path, slot):

@@ -13,7 +13,8 @@ Say = Callable[[str], object]
 
 
 def export(store: SqliteStore, archive: ArchiveDirectory, now_us: int, say: Say, *, chunk: int = CHUNK_EVENTS) -> int:
-    """Archive all events there are now; how many were new. Raises ArchiveError, StoreUnavailable, OSError."""
+    """Archive all events there are now; how many were new. Raises ArchiveError, MissingPackage, StoreUnavailable,
+    OSError."""
     if archive.create(Manifest()).topic:
         raise ArchiveError(f"the archive at {archive.path} is filled from Kafka; archive.directory names another place")
     with alone(archive):

@@ -212,6 +212,22 @@ def test_a_damaged_file_is_named_and_nothing_is_changed(place: Place, damage: st
     assert str(path) in is_refused(place, "forget_customer", "--tenant", "shop", "--customer", "carl", code=1)
 
 
+def test_without_pyarrow_one_line_says_so_and_nothing_is_made_or_changed(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "without" / "pyarrow").mkdir(parents=True)
+    (tmp_path / "without" / "pyarrow" / "__init__.py").write_text("raise ModuleNotFoundError('No pyarrow')")
+    without = place._replace(environment=place.environment | {"PYTHONPATH": str(tmp_path / "without")})
+    place.deliver(1, *visits(place, 100))
+    assert "pyarrow is missing; run: " in is_refused(without, "export_archive", code=1)
+    assert not place.archive.path.exists()
+    assert place.run("export_archive").returncode == 0
+    for command in (
+        ["export_archive"],
+        ["tidy_archive"],
+        ["forget_customer", "--tenant", "shop", "--customer", "anna"],
+    ):
+        assert "pyarrow is missing; run: " in is_refused(without, *command, code=1)
+
+
 def test_a_store_of_a_newer_release_is_refused(place: Place) -> None:
     with closing(sqlite3.connect(place.data / "banner.db")) as connection:
         connection.execute("PRAGMA user_version = 99")

@@ -1,6 +1,7 @@
 """Off-policy evaluation from files, up to the real log of the examples."""
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -183,6 +184,9 @@ def test_the_products_own_log_says_what_uniform_choice_would_have_earned(
     assert capsys.readouterr().out.replace(str(archive.path), "") == from_store.replace(store[0], "")
     assert main([str(shop.directory / "journal"), "--tenant=shop", "--slot=home", "--policy=uniform"]) == 2
     assert "there is no archive" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main([str(archive.path), "--tenant=shop", "--slot=home", "--policy=uniform"]) == 2
+    assert capsys.readouterr().err.startswith("pyarrow is missing; run: ")
 
 
 def test_a_store_without_the_slot_or_without_draws_is_told(
