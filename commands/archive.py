@@ -61,16 +61,21 @@ class ArchiveWriter:
 @contextmanager
 def create(target: Path, made_at: str) -> Iterator[ArchiveWriter]:
     """Write an archive; it gets its name, and is readable by its owner alone, once it is whole and on disk."""
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a directory; name the file to write, such as {target / 'banner.tar.gz'}")
     partial = target.with_name(f"{target.name}.partial")
     partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        with tarfile.open(fileobj=file, mode="w:gz", compresslevel=COMPRESSION) as tar:
-            writer = ArchiveWriter(tar, made_at)
-            yield writer
-            writer.add_manifest()
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(target)
+    try:
+        with os.fdopen(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            with tarfile.open(fileobj=file, mode="w:gz", compresslevel=COMPRESSION) as tar:
+                writer = ArchiveWriter(tar, made_at)
+                yield writer
+                writer.add_manifest()
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)  # there only after an error
 
 
 def unpack(archive: Path, directory: Path) -> dict[str, Entry]:

@@ -139,6 +139,20 @@ def test_a_backup_that_fails_leaves_no_archive_and_keeps_the_last_one(source: Pa
     with pytest.raises(Exception, match="SQLite"):
         make_backup(source)
     assert archive.read_bytes() == before
+    assert sorted(source.data.parent.iterdir()) == [archive, source.data]
+
+
+def test_a_backup_into_a_directory_is_refused_before_anything_is_copied(
+    source: Paths, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backups = source.data.parent / "backups"
+    backups.mkdir()
+    apply({"BANNER_DATA_DIRECTORY": str(source.data)}, monkeypatch)
+    assert backup_command.main([str(backups)]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"no backup was made: {backups} is a directory; name the file to write, such as ")
+    assert not printed.out
+    assert sorted(source.data.parent.iterdir()) == [backups, source.data]
 
 
 def test_a_restore_overwrites_nothing_unless_told_to(source: Paths) -> None:
