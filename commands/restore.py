@@ -1,8 +1,10 @@
 """Put a backup in place of the data directory's content, while the service is stopped.
 
-    python -m commands.restore ARCHIVE [--force]
+    python -m commands.restore FILE [--force]
 
-What is there already is never deleted: with --force it is moved to before-restore-<time>/ in the data directory.
+What is there already is never deleted: with --force it is moved to before-restore-<time>/ in the data directory. The
+archive of events, which no backup holds, stays in archive/; where the restored store does not fit it any more,
+`python -m commands.export_archive` refuses and says what to do.
 
 Exit codes: 0 done, 1 nothing was restored, 2 the settings are wrong.
 """
@@ -45,6 +47,8 @@ def restore(paths: Paths, archive: Path, now: datetime, *, force: bool, say: Cal
         finally:
             shutil.rmtree(stage, ignore_errors=True)
     say(f"{len(files)} files restored into {paths.data}")
+    if paths.database.name not in files:
+        say("the backup holds no store: it was made with storage.backend = cassandra")
 
 
 def _refuse_while_in_use(paths: Paths) -> None:
@@ -58,10 +62,11 @@ def _refuse_while_in_use(paths: Paths) -> None:
 
 
 def _content(paths: Paths) -> Iterator[Path]:
-    """What belongs to the installation that is there."""
+    """What belongs to the installation that is there and may be in a backup."""
+    stays = (paths.running.name, paths.archive.name, STAGE)
     for path in sorted(paths.data.iterdir()):
         is_empty = path.is_dir() and not any(path.iterdir())
-        if path.name not in (paths.running.name, STAGE) and not path.name.startswith(SET_ASIDE) and not is_empty:
+        if path.name not in stays and not path.name.startswith(SET_ASIDE) and not is_empty:
             yield path
 
 
@@ -77,12 +82,13 @@ def _replace(present: Sequence[Path], stage: Path, data: Path, aside: Path, say:
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code; see above."""
-    parser = argparse.ArgumentParser(prog="python -m commands.restore", description=__doc__.splitlines()[0])
-    parser.add_argument("archive", type=Path)
+    parser = argparse.ArgumentParser(prog="python -m commands.restore", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("file", type=Path, help="what `python -m commands.backup` wrote")
     parser.add_argument("--force", action="store_true", help="move what is there aside")
     given = parser.parse_args(arguments)
     try:
-        restore(load(os.environ).paths, given.archive, datetime.now(UTC), force=given.force, say=print)
+        restore(load(os.environ).paths, given.file, datetime.now(UTC), force=given.force, say=print)
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2

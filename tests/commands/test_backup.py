@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -168,6 +169,46 @@ def test_a_forced_restore_sets_aside_what_was_there(source: Paths) -> None:
     assert not (source.media / "shop" / "late.svg").exists()
     assert (source.data / "before-restore-20260701T120000Z" / "media" / "shop" / "late.svg").read_text() == "late"
     SqliteStore(source.database).configuration_version()
+
+
+def test_a_forced_restore_leaves_the_archive_where_it_is(source: Paths) -> None:
+    archive = make_backup(source)
+    source.archive.mkdir()
+    (source.archive / "_archive.json").write_text("{}")
+    restore(source, archive, NOW, force=True, say=IGNORE)
+    assert (source.archive / "_archive.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("was_moved", [True, False])
+def test_where_the_store_is_in_cassandra_the_rest_is_copied_and_that_is_said(
+    source: Paths, was_moved: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with recorder(source) as writing:
+        writing.serve()
+    source.secrets.unlink()
+    if not was_moved:
+        source.database.unlink()
+    archive = source.data.parent / "backup.tar.gz"
+    keys = {"BANNER_SECRETS_TOKEN_KEYS": f"1:{'6b' * 32}", "BANNER_SECRETS_CUSTOMER_KEY": "63" * 32}
+    distributed = {"BANNER_STORAGE_BACKEND": "cassandra", "BANNER_DATA_DIRECTORY": str(source.data)}
+    apply(keys | distributed, monkeypatch)
+    assert backup_command.main([str(archive)]) == 0
+    said = capsys.readouterr().out
+    assert "the store is in Cassandra and not in this backup" in said and "store copied" not in said
+    assert said.endswith("without secrets.json: the secrets are in the settings\n")
+    elsewhere = archive.parent / "elsewhere"
+    monkeypatch.setenv("BANNER_DATA_DIRECTORY", str(elsewhere))
+    assert restore_command.main([str(archive)]) == 0
+    assert "the backup holds no store" in capsys.readouterr().out
+    assert not (elsewhere / "banner.db").exists()
+    assert (elsewhere / "media" / "shop" / "a.svg").exists() and list((elsewhere / "journal").glob("*.seg"))
+
+
+@pytest.mark.parametrize("command", [backup_command, restore_command])
+def test_the_help_says_the_exit_codes(command: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    assert "Exit codes: 0 done, 1 " in capsys.readouterr().out
 
 
 def test_an_older_store_set_aside_takes_its_write_ahead_log_along(source: Paths) -> None:
