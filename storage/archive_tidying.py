@@ -31,6 +31,7 @@ def alone(archive: ArchiveDirectory) -> Iterator[None]:
     """Nobody else exports, rewrites or removes meanwhile; what a killed one left half done is finished first."""
     with archive.alone():
         _finish_merge(archive)
+        _remove_leftovers(archive)
         yield
 
 
@@ -184,3 +185,10 @@ def _finish_merge(archive: ArchiveDirectory) -> None:
     if staged.exists():
         staged.replace(archive.path / note["output"])
     path.unlink()
+
+
+def _remove_leftovers(archive: ArchiveDirectory) -> None:
+    """What a killed one wrote and did not put in its place. Nobody reads it, and it may name customers."""
+    merged, partial = f"{STAGING}/merged-*", "tenant=*/day=*/city=*/.*.partial"
+    for path in (*archive.path.glob(merged), *archive.path.glob(partial)):
+        path.unlink()

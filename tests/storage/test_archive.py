@@ -169,6 +169,28 @@ def test_a_merge_that_was_killed_at_any_step_is_finished_by_the_next(
     pd.testing.assert_frame_equal(identity(read(archive)), identity(before))
 
 
+@pytest.mark.parametrize("command", ["merge", "expire"])
+def test_what_a_killed_one_left_unfinished_does_not_name_a_forgotten_customer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    archive = archive_of(tmp_path, EVENTS)
+    customer = next(event.customer for event in EVENTS if event.tenant == "shop" and event.customer)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, archive.alone(), pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "replace", killed)
+        if command == "merge":
+            merge_small_files(archive, lambda _: True, str)
+        else:
+            expire(archive, day_to_date(DAY + 1), "customer")
+    assert len([*tmp_path.rglob("*.parquet*")]) > len(archive.files())
+    with alone(archive):
+        forget_customer(archive, "shop", customer)
+    assert sorted(tmp_path.rglob("*.parquet*")) == archive.files()
+
+
 def test_files_of_a_batch_that_was_not_committed_are_not_merged(tmp_path: Path) -> None:
     (tmp_path / "commits").mkdir()
     (tmp_path / "commits" / "4").touch()
