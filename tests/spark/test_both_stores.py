@@ -114,7 +114,9 @@ def test_customers_are_segmented_forgotten_and_reported(
 
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    assert forget_customer.main(["--tenant", "shop", "--customer", "c0"]) == 0
+    # In the distributed mode nobody can say what waits in Kafka, as there is none.
+    done = 0 if place.settings.storage.backend == "sqlite" else 1
+    assert forget_customer.main(["--tenant", "shop", "--customer", "c0"]) == done
     assert hash_of("c0") not in place.members and len(place.members) == CUSTOMERS - 1
     table = place.side.store.clicks("shop", "pune", DAY + 1)
     assert len(table) == 5 * len(fans) and {click.customer for click in table} == {*fans, None} - {hash_of("c0")}
