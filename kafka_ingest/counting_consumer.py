@@ -20,7 +20,7 @@ from bandit.event import BannerEvent, UndecodableEvent
 from bandit.model import Epoch
 from kafka_ingest.consumer_metrics import ConsumerMetrics
 from kafka_ingest.dead_letter_topic import DeadLetter, DeadLetterTopic
-from kafka_ingest.epoch_topic import MAKE_EPOCH, CannotCount
+from kafka_ingest.epoch_topic import CannotCount, skip_advice
 from kafka_ingest.joining import finish_joining
 from kafka_ingest.wire import Decoder
 from storage.base import StoreUnavailable
@@ -109,7 +109,9 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             polled = self._kafka.poll(timeout_ms=POLL_MS)
         except OffsetOutOfRangeError as error:
-            raise CannotCount(f"the log no longer has what is to be counted next ({error}); {MAKE_EPOCH}") from error
+            raise CannotCount(
+                f"the log no longer has what is to be counted next ({error}); {skip_advice(self._epoch.number)}"
+            ) from error
         finish_joining(self._kafka)
         log_starts = self._log_starts()
         with self._lock:
@@ -170,7 +172,7 @@ class CountingConsumer(ConsumerRebalanceListener):  # type: ignore[misc]
             if log_start > position:
                 raise CannotCount(
                     f"the log of shard {shard} begins at offset {log_start}, and {position} is to be counted next: "
-                    f"what lies between has been deleted; {MAKE_EPOCH}"
+                    f"what lies between has been deleted; {skip_advice(self._epoch.number)}"
                 )
             self._starting.remove(shard)
             self._positions[shard] = position

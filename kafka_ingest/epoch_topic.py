@@ -23,9 +23,17 @@ LONGEST_RETENTION_DAYS = CLAIM_DAYS - LONGEST_WINDOW_DAYS - LONGEST_DELAY_DAYS -
 
 
 MAKE_EPOCH = (
-    "make a new epoch for what is there now, and publish it when it has caught up: "
+    "make a new epoch for what is there now, to which all that was counted is carried over, and publish it: "
     "`python -m kafka_ingest.epochs create`, then `publish`"
 )
+
+
+def skip_advice(epoch: int) -> str:
+    """What to do where the log lost what is to be counted next."""
+    return (
+        f"`python -m kafka_ingest.epochs skip {epoch}` goes on where the log begins now and keeps what was counted; "
+        "where the archive has what was deleted, `python -m spark_jobs.recount --publish` counts it afterwards"
+    )
 
 
 class CannotCount(Exception):

@@ -1,8 +1,10 @@
-"""Generations of counts: `python -m kafka_ingest.epochs create | publish NUMBER | list`.
+"""Generations of counts: `python -m kafka_ingest.epochs create | publish NUMBER | skip NUMBER | list`.
 
 An epoch is counted from one incarnation of the topic. `create` makes one that begins where the topic's logs begin now;
-nobody reads it until `publish` switches everybody over. Publishing the active epoch once more takes up partitions that
-were added to the topic since.
+nobody reads it until `publish` switches everybody over. Where the topic was made anew, `create` carries over what the
+active epoch has counted. `publish` refuses an epoch that lacks what the active one holds. Publishing the active epoch
+once more takes up partitions that were added to the topic since. `skip` goes on with an epoch where the log no longer
+has what is to be counted next; what was deleted stays uncounted, until it is recounted from an archive that has it.
 
 Exit codes: 0 done, 1 not done, 2 wrong arguments or settings.
 """
@@ -46,23 +48,34 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] = os
 
 def _do(given: argparse.Namespace, settings: Settings) -> str:
     """What there is to say about it."""
-    from kafka_ingest.epoch_making import create, publish
-    from storage.cassandra_epochs import epochs
+    from kafka_ingest.epoch_making import create, publish, skip
+    from storage.cassandra_epochs import active_epoch, epochs
 
     with closing(cassandra_session(settings)) as session:
         if given.command == "create":
-            return _created(create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000))
+            active = active_epoch(session)
+            return _created(create(session, options(settings), settings.kafka.topic, time.time_ns() // 1000), active)
         if given.command == "publish":
-            partitions = publish(session, options(settings), given.number)
+            partitions = publish(session, options(settings), given.number, lose_history=given.lose_history)
             return f"epoch {given.number} is the active one; new impressions are spread over {partitions} shards"
+        if given.command == "skip":
+            return _skipped(skip(session, options(settings), given.number))
         return "\n".join(map(_line, epochs(session))) or "there is none; `create` makes one"
 
 
-def _created(epoch: Epoch) -> str:
+def _created(epoch: Epoch, active: Epoch | None) -> str:
+    carried = ""
+    if active is not None and active.topic_id != epoch.topic_id:
+        carried = f", with all that epoch {active.number} has counted"
     return (
-        f"epoch {epoch.number} is made, over {epoch.partitions} partitions of {epoch.topic}. Count it with "
+        f"epoch {epoch.number} is made, over {epoch.partitions} partitions of {epoch.topic}{carried}. Count it with "
         f"`python -m kafka_ingest.consumer --epoch {epoch.number}`, or publish it at once where nothing was counted yet"
     )
+
+
+def _skipped(skipped: Mapping[int, int]) -> str:
+    lines = [f"shard {shard}: {number:,} messages that were deleted are left out" for shard, number in skipped.items()]
+    return "\n".join(lines) or "nothing is skipped: the log has what is to be counted next"
 
 
 def _line(epoch: Epoch) -> str:
@@ -73,10 +86,15 @@ def _line(epoch: Epoch) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m kafka_ingest.epochs", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    commands = parser.add_subparsers(dest="command", required=True, metavar="create | publish | list")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="create | publish | skip | list")
     commands.add_parser("create", help="make the next epoch over kafka.topic")
     publishing = commands.add_parser("publish", help="let everybody read this epoch, and spread over its partitions")
     publishing.add_argument("number", type=int, help="of the epoch")
+    publishing.add_argument(
+        "--lose-history", action="store_true", help="even where that forgets what only the active one holds"
+    )
+    skipping = commands.add_parser("skip", help="go on where the log begins now, if it lost what comes next")
+    skipping.add_argument("number", type=int, help="of the epoch")
     commands.add_parser("list", help="all epochs, with their state")
     return parser
 

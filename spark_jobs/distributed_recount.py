@@ -36,7 +36,7 @@ class Live(NamedTuple):
 
     epoch: Epoch
     progress: Mapping[int, Progress]
-    """Of the shards that have begun."""
+    """Of every shard; of one that has not begun, where it begins."""
 
     @property
     def ends(self) -> dict[int, int]:
@@ -49,6 +49,8 @@ class Source(NamedTuple):
 
     events: "DataFrame"
     days: WholeDays
+    begins: Mapping[int, int]
+    """Shard -> its first offset."""
 
 
 def recount(
@@ -92,8 +94,8 @@ def read_live(session: "CassandraSession") -> Live:
     if epoch is None:
         raise BadInput("no epoch is published, so there is nothing to recount; see python -m kafka_ingest.epochs")
     counting = CassandraCounting(session, epoch.number)
-    found = {shard: counting.progress(shard) for shard in range(epoch.partitions)}
-    return Live(epoch, {shard: progress for shard, progress in found.items() if progress is not None})
+    starts = {shard: Progress(epoch.start_offsets.get(shard, 0), {}) for shard in range(epoch.partitions)}
+    return Live(epoch, {shard: counting.progress(shard) or start for shard, start in starts.items()})
 
 
 def _zones(store: Store) -> dict[str, str]:
@@ -120,7 +122,7 @@ def _from_archive(settings: Settings, store: Store, live: Live) -> "Callable[[Sp
         raise BadInput(f"the archive lacks events that are counted, in shards {', '.join(behind)}: {CATCH_UP}")
     begins = {int(shard): offset for shard, offset in manifest.begins.items()}
     since = _complete_since(begins, live.epoch, manifest.complete_since_us)
-    return lambda spark: Source(read_archive(spark, archive), of_archive(manifest, _zones(store), since))
+    return lambda spark: Source(read_archive(spark, archive), of_archive(manifest, _zones(store), since), begins)
 
 
 def _from_topic(settings: Settings, store: Store, live: Live) -> "Callable[[SparkSession], Source]":
@@ -135,7 +137,7 @@ def _from_topic(settings: Settings, store: Store, live: Live) -> "Callable[[Spar
         raise BadInput(str(error)) from error
     begins = log_starts(kafka, epoch.topic, epoch.partitions)
     since = _complete_since(begins, epoch, time.time_ns() // 1000)
-    ends = {shard: live.ends.get(shard, begin) for shard, begin in begins.items()}
+    ends = {shard: max(begin, live.ends[shard]) for shard, begin in begins.items()}
 
     def read(spark: "SparkSession") -> Source:
         bounds = {
@@ -145,7 +147,7 @@ def _from_topic(settings: Settings, store: Store, live: Live) -> "Callable[[Spar
         messages = read_topic(spark, kafka_options(kafka), epoch.topic, **bounds)
         # Several passes are made over it, and reading and decoding the log takes longer than all else.
         events = decode(messages, schemas(settings)).events.persist()
-        return Source(events, of_archive(Manifest(), _zones(store), since))
+        return Source(events, of_archive(Manifest(), _zones(store), since), begins)
 
     return read
 
@@ -172,9 +174,9 @@ def _compare(
     from spark_jobs.folding import accepted_once, by_cell, by_referrer, count, exclude, first_names
 
     rows = LiveRows(spark, keyspace, live.epoch.number)
-    begins, ends = offsets_of(dict(live.epoch.start_offsets)), offsets_of(live.ends)
-    inside = f.col("log_offset").between(f.coalesce(begins, f.lit(0)), f.coalesce(ends, f.lit(0)) - 1)
-    events = accepted_once(source.events.where(inside))
+    ends = offsets_of(live.ends)
+    # Also what lies before the epoch's start: an archive knows more than the log did when the epoch was made.
+    events = accepted_once(source.events.where(f.col("log_offset") < f.coalesce(ends, f.lit(0))))
     is_whole = whole(source.days) & (f.col("shard") != IMPORTED_SHARD)
     kept = {name: rows.table(name).where(~is_whole).persist() for name in (*COUNT_TABLES, *DRAW_TABLES)}
     claimed = rows.imported_claims() if has_imported(kept["counts"]) else None
@@ -185,9 +187,11 @@ def _compare(
     folded = {name: one.where(is_whole).drop("first_offset").persist() for name, one in anew.items()}
     found = sum(_report(differing(one, rows.table(name).where(is_whole), ends), name) for name, one in folded.items())
     folded |= {"sampled": folding.sampled(left).where(is_whole), "would_be": folding.would_be(left).where(is_whole)}
-    filling = Filling(
-        rows, live.epoch, live.progress, source.days.are_all, found, counts, folded, kept, names, events, claimed
-    )
+    is_complete, starts = source.days.are_all, live.epoch.start_offsets
+    if is_complete:  # then the next recount must not take a source that begins later for complete
+        starts = {**starts, **source.begins}
+    epoch = live.epoch._replace(start_offsets=starts)
+    filling = Filling(rows, epoch, live.progress, is_complete, found, counts, folded, kept, names, events, claimed)
     days = kept["counts"].where(f.col("shard") != IMPORTED_SHARD).select("day").distinct().orderBy("day")
     return filling, [row.day for row in days.collect()]
 

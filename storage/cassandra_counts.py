@@ -94,7 +94,7 @@ class CountTables(Store):
         return sorted(impressions.items(), key=lambda one: (-one[1], one[0]))
 
     def tenant_was_used(self, tenant: str) -> bool:
-        return self._is_retired(tenant) or self._finds(_slices(FIND_TENANT, tenant))
+        return self._is_retired(tenant) or self._finds(slices(FIND_TENANT, tenant))
 
     def slot_was_used(self, tenant: str, slot: str) -> bool:
         days = _chunks(FIRST_DAY, _today() + 1)
@@ -107,7 +107,7 @@ class CountTables(Store):
         return self._is_retired(tenant, slot, banner) or self._finds(requests)
 
     def forget_customer(self, tenant: str, customer: bytes) -> int:
-        answers = self._session.run_many(_slices(FIND_CUSTOMER, tenant, customer), COUNTING)
+        answers = self._session.run_many(slices(FIND_CUSTOMER, tenant, customer), COUNTING)
         found = [row for rows in answers for row in rows]
         self._session.run_many([(ERASE_CUSTOMER, (tenant, *row)) for row in found], CONFIGURING)
         return len(found)
@@ -147,7 +147,7 @@ def _chunks(first_day: int, last_day: int) -> list[list[int]]:
     return [days[start : start + DAYS_AT_ONCE] for start in range(0, len(days), DAYS_AT_ONCE)]
 
 
-def _slices(statement: str, *parameters: object) -> list[Request]:
+def slices(statement: str, *parameters: object) -> list[Request]:
     """The statement for each part of all tokens."""
     edges = [LOWEST_TOKEN + TOKENS * number // SLICES for number in range(SLICES + 1)]
     edges[-1] -= 1

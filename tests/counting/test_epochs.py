@@ -2,14 +2,21 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
+from kafka import TopicPartition
 
+from bandit.model import CountRow
 from kafka_ingest import epochs
 from kafka_ingest.epoch_topic import CLAIM_DAYS, LONGEST_RETENTION_DAYS, CannotCount, check_topic
 from settings import ROOT
 from storage.cassandra_epochs import active_epoch
+from storage.cassandra_import import CassandraImport
 from tests.counting.conftest import MakePlace
+from tests.kafka.topic import admin
+from tests.storage.cassandra_sink import CountingSink
+from tests.storage.events import DAY, Log, served
 
 Capture = pytest.CaptureFixture[str]
 
@@ -30,6 +37,38 @@ def test_epochs_are_made_published_and_listed(place: MakePlace, capsys: Capture)
     assert epochs.main(["list"], environ) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [["1", "retired"], ["2", "active"]]
+
+
+def test_an_epoch_that_lacks_what_the_active_one_holds_is_published_only_where_that_is_wanted(
+    place: MakePlace, capsys: Capture
+) -> None:
+    one = place(partitions=1)
+    environ, now_us = one.environment(), time.time_ns() // 1000
+    CassandraImport(one.session, 1, "shop", now_us).counts(
+        "home", [CountRow(DAY - 40, "learned", "Pune", "sale", 7, 0, 0)]
+    )
+    assert epochs.main(["create"], environ) == 0
+    assert epochs.main(["publish", "2"], environ) == 1
+    assert (
+        "epoch 1 holds up to 7 impressions, of 2025-05-06 to 2025-05-06, that epoch 2 lacks" in capsys.readouterr().err
+    )
+
+    events = [served(number, journal=1, sequence=number + 1) for number in range(5)]
+    one.writer.write(events)
+    CountingSink(one.session, 1).deliver(Log().records(*events))
+    with admin(one.topic.bootstrap) as client:
+        client.delete_records({TopicPartition(one.topic.name, 0): 3})
+    assert epochs.main(["create"], environ) == 0
+    assert epochs.main(["publish", "3"], environ) == 1
+    said = capsys.readouterr().err
+    assert "up to 12 impressions, of 2025-05-06 to 2025-06-15" in said and "--lose-history" in said
+    active = active_epoch(one.session)
+    assert active is not None and active.number == 1
+    assert epochs.main(["skip", "1"], environ) == 0
+    assert "nothing is skipped" in capsys.readouterr().out
+    assert epochs.main(["publish", "3", "--lose-history"], environ) == 0
+    active = active_epoch(one.session)
+    assert active is not None and active.number == 3
 
 
 def test_an_unknown_epoch_and_a_missing_topic_are_named(place: MakePlace, capsys: Capture) -> None:

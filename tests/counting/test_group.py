@@ -8,13 +8,14 @@ from contextlib import suppress
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
-from kafka_ingest.epoch_making import create, publish
+from kafka_ingest.epoch_making import create, publish, skip
+from kafka_ingest.epoch_topic import log_ends
 from services.cassandra import Cassandra
 from storage.cassandra_epochs import active_epoch
 from tests.counting.conftest import MakePlace
 from tests.counting.counted import complaints
 from tests.counting.group import Consumer, Place
-from tests.counting.traffic import Traffic
+from tests.counting.traffic import EventWriter, Traffic
 from tests.kafka.topic import admin
 from tests.service_process import wait_until
 
@@ -97,6 +98,27 @@ def test_a_topic_made_anew_under_the_same_name_is_refused_with_what_to_run(place
     assert one.positions() == dict.fromkeys(range(4), 0)
 
 
+def test_all_that_was_counted_goes_on_counting_over_a_topic_made_anew(place: MakePlace) -> None:
+    one, traffic = place(), Traffic(random.Random(58), 4)
+    consumer = one.consumer()
+    write(one, traffic, 2_000)
+    one.wait_until_counted(2_000)
+    assert consumer.stop() == 0
+    with admin(one.topic.bootstrap) as client:
+        client.delete_topics([one.topic.name])
+    one.writer.close()
+    wait_until(lambda: can_create(one), "made anew", 60)
+    one.epoch = create(one.session, one.kafka, one.topic.name, time.time_ns() // 1000)
+    publish(one.session, one.kafka, one.epoch.number)
+    assert complaints(one.session, one.epoch.number, traffic) == []
+    again = [*traffic.repeated_clicks(100), *traffic.copies(300), *traffic.events(500)]
+    one.writer = EventWriter(one.kafka.bootstrap, one.topic.name)
+    one.writer.write(again)
+    one.consumer()
+    one.wait_until_counted(len(again))
+    assert complaints(one.session, one.epoch.number, traffic) == []
+
+
 def can_create(one: Place) -> bool:
     try:
         one.topic.create()
@@ -124,14 +146,29 @@ def test_a_new_epoch_is_counted_beside_the_live_one_and_everybody_goes_over_when
     assert consumer.is_running
 
 
-def test_a_log_that_lost_what_comes_next_is_refused(place: MakePlace) -> None:
+def test_a_log_that_lost_what_comes_next_is_refused_until_that_is_skipped(place: MakePlace) -> None:
     one, traffic = place(), Traffic(random.Random(55), 4)
-    write(one, traffic, 200)
-    with admin(one.topic.bootstrap) as client:
-        client.delete_records({TopicPartition(one.topic.name, shard): 10 for shard in range(4)})
     consumer = one.consumer()
+    write(one, traffic, 1_000)
+    one.wait_until_counted(1_000)
+    assert consumer.stop() == 0
+    before = one.positions()
+    one.writer.write(Traffic(random.Random(59), 4, first_journal=9).events(200))  # nobody will ever count them
+    ends = log_ends(one.kafka, one.topic.name, 4)
+    with admin(one.topic.bootstrap) as client:
+        client.delete_records({TopicPartition(one.topic.name, shard): end for shard, end in ends.items()})
+    write(one, traffic, 500)
+    consumer.start()
     assert consumer.wait_for_exit() == 1
-    assert "has been deleted" in consumer.log_tail() and "kafka_ingest.epochs create" in consumer.log_tail()
+    advice = f"kafka_ingest.epochs skip {one.epoch.number}"
+    assert "has been deleted" in consumer.log_tail() and advice in consumer.log_tail()
+    assert skip(one.session, one.kafka, one.epoch.number) == {
+        shard: end - before[shard] for shard, end in ends.items() if end > before[shard]
+    }
+    assert skip(one.session, one.kafka, one.epoch.number) == {}
+    consumer.start()
+    one.wait_until_counted(1_700)
+    assert complaints(one.session, one.epoch.number, traffic) == []
 
 
 def test_a_topic_made_anew_under_a_running_consumer_is_refused_too(place: MakePlace) -> None:
