@@ -4,7 +4,8 @@
 
 It has two slots of ten banners each, six Indian cities, a holdout of 10 %, one slot seeded from history, and keys that
 are kept in demo.json in the data directory, so that they can be printed again. Whoever changed the tenant since keeps
-the changes. Safe to run again, also after an interruption and while the service runs.
+the changes; only links to the demo's own shop are set again, to where the service answers by now. Safe to run again,
+also after an interruption and while the service runs.
 
 Exit codes: 0 done, 1 the store cannot be used, 2 the settings are wrong.
 """
@@ -15,6 +16,7 @@ import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from commands.demo_keys import Keys, ensure_keys
 from commands.demo_pictures import draw
 from commands.demo_world import read_log, true_rates, world
 from settings import Settings, SettingsError, load
-from storage.base import MissingPackage, SchemaVersionError, Store, StoreUnavailable
+from storage.base import Conflict, MissingPackage, SchemaVersionError, Store, StoreUnavailable
 from storage.opening import open_store
 
 CANNOT_DO = 1
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return SETTINGS_ARE_WRONG
-    except (StoreUnavailable, SchemaVersionError, MissingPackage, OSError) as error:
+    except (Conflict, StoreUnavailable, SchemaVersionError, MissingPackage, OSError) as error:
         print(f"the demo tenant cannot be made: {error}", file=sys.stderr)
         return CANNOT_DO
 
@@ -62,7 +64,8 @@ def _make(settings: Settings) -> int:
 
 
 def ensure_tenant(store: Store, media: Path, url: str) -> bool:
-    """Make the tenant with everything in it; False when there is one of this name already.
+    """Make the tenant with everything in it; False when there is one of this name already, whose banners then lead
+    to `url`. Raises Conflict.
 
     `url` is where browsers reach the service, whose /demo is the shop that the banners lead to.
 
@@ -70,6 +73,7 @@ def ensure_tenant(store: Store, media: Path, url: str) -> bool:
     interruption does all of it again.
     """
     if TENANT.id in store.configuration().tenants:
+        _lead_to(store, url)
         return False
     for slot in SLOTS:
         store.put_slot(TENANT.id, slot)
@@ -80,13 +84,28 @@ def ensure_tenant(store: Store, media: Path, url: str) -> bool:
     return True
 
 
+def _lead_to(store: Store, url: str) -> None:
+    """Set the landing URLs that are pages of the demo's shop still: the service may answer elsewhere than before."""
+    for slot in SLOTS:
+        for offer in OFFERS[slot.id]:
+            now, page = store.configuration(), _page(offer.id)  # read anew: each put makes a new version
+            banner = now.banners.get((TENANT.id, slot.id), {}).get(offer.id)
+            if banner is not None and banner.landing_url.endswith(page) and banner.landing_url != url + page:
+                store.put_banner(TENANT.id, replace(banner, landing_url=url + page), expected_version=now.version)
+
+
+def _page(offer: str) -> str:
+    """Where the demo's shop shows the offer."""
+    return f"/demo/offers/{offer}"
+
+
 def _banner(slot: Slot, offer: Offer, media: Path, url: str) -> Banner:
     assert slot.width is not None and slot.height is not None
     return Banner(
         slot.id,
         offer.id,
         image_url=f"/media/{TENANT.id}/{_keep_picture(draw(offer, slot.width, slot.height), media)}",
-        landing_url=f"{url}/demo/offers/{offer.id}",
+        landing_url=url + _page(offer.id),
         alt=f"{offer.headline}: {offer.detail}",
         width=slot.width,
         height=slot.height,

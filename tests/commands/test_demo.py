@@ -4,6 +4,7 @@ import json
 import re
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
@@ -82,6 +83,26 @@ def test_a_second_run_leaves_alone_what_somebody_changed(store: SqliteStore, tmp
     before = store.configuration_version()
     assert not demo.ensure_tenant(store, tmp_path / "media", URL)
     assert store.configuration_version() == before
+
+
+def test_a_run_that_serves_elsewhere_leads_the_banners_there_but_for_those_that_lead_to_other_pages(
+    tmp_path: Path, store: SqliteStore
+) -> None:
+    assert demo.main([], environment(tmp_path, tmp_path)) == 0
+    own = "https://shop.example/gifts"
+    gifts = store.configuration().banners["demo", "home_top"]["gift-cards"]
+    store.put_banner("demo", replace(gifts, landing_url=own, weight=2.0))
+    first = next(banner for banner in store.configuration().banners["demo", "category_side"].values())
+    store.put_banner("demo", replace(first, weight=3.0))
+    for where, base in (
+        ({"BANNER_SERVER_PORT": "8001"}, "http://127.0.0.1:8001"),
+        ({"BANNER_SERVER_PUBLIC_URL": "https://b.example/x/"}, "https://b.example/x"),
+    ):
+        assert demo.main([], environment(tmp_path, tmp_path) | where) == 0
+        banners = [one for slot in store.configuration().banners.values() for one in slot.values()]
+        elsewhere = {one.id: one.landing_url for one in banners if one.landing_url != f"{base}/demo/offers/{one.id}"}
+        assert elsewhere == {"gift-cards": own}
+        assert {one.id: one.weight for one in banners if one.weight != 1} == {"gift-cards": 2.0, first.id: 3.0}
 
 
 def test_after_an_interruption_nothing_shows_and_the_next_run_makes_all_of_it(tmp_path: Path) -> None:
@@ -182,9 +203,9 @@ def test_the_words_of_a_picture_stay_inside_it(slot: Slot) -> None:
 # -- the command -----------------------------------------------------------------------------------------------------
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, data: Path | None = None) -> dict[str, str]:
     (tmp_path / "config.ini").write_text("[server]\nport = 8123\n")
-    return {"BANNER_CONFIG": str(tmp_path / "config.ini"), "BANNER_DATA_DIRECTORY": str(tmp_path / "data")}
+    return {"BANNER_CONFIG": str(tmp_path / "config.ini"), "BANNER_DATA_DIRECTORY": str(data or tmp_path / "data")}
 
 
 def test_two_runs_print_the_same_keys_and_lines_to_paste(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
