@@ -10,13 +10,13 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from bandit.model import ID_PATTERN, OTHER, UNKNOWN
+from bandit.model import ID_PATTERN
 
 URL_PATTERN = r"^https?://[!-~]+$"
 PICTURE_URL_PATTERN = r"^(?:(?:https?://|/media/)[!-~]+)?$"
 ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.\[\]:-]+$"
 JOB_PATTERN = r"^[0-9a-f]{32}$"
-CITY_PATTERN = rf"^(?:{OTHER}|{UNKNOWN}|{ID_PATTERN[1:-1]})$"
+CITY_PATTERN = r"^[^\x00-\x1f\x7f]{1,64}$"
 FILTER_PATTERN = r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -122,11 +122,12 @@ _is_id = AfterValidator(
 Id = Annotated[str, _is_id, _shown(ID_PATTERN)]
 IdName = Annotated[str, _is_id]
 """An id as a name in an object. (The library's OpenAPI model does not know patterns of names.)"""
-CityName = Annotated[
+CityText = Annotated[
     str,
-    AfterValidator(_matching(CITY_PATTERN, "must be the id of a city, _other or _unknown")),
+    AfterValidator(_matching(CITY_PATTERN, "must be text of 1 to 64 characters, none of them a control character")),
     _shown(CITY_PATTERN),
 ]
+"""A city as people write it."""
 RowFilter = Annotated[
     str,
     StringConstraints(max_length=200),

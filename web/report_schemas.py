@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from bandit.model import Policy
-from web.fields import Answer, CityName, Day, Id
+from web.fields import Answer, CityText, Day, Id
 from web.schemas import OfTenant
 
 Format = Literal["json", "csv"]
@@ -28,7 +28,9 @@ class ReferrerQuery(Period):
 class ReportQuery(ReferrerQuery):
     """Which counts."""
 
-    city: CityName | None = Field(None, description="Only this city; `_other` and `_unknown` are cities too.")
+    city: CityText | None = Field(
+        None, description="Only this city, as people write it; `_other` and `_unknown` are cities too."
+    )
     banner: Id | None = Field(None, description="Only this banner.")
     policy: Policy | None = Field(None, description="Only what was chosen in this way.")
 
@@ -36,7 +38,7 @@ class ReportQuery(ReferrerQuery):
 class ClicksQuery(OfTenant):
     """Which clicks."""
 
-    city: CityName
+    city: CityText = Field(description="As people write it; `_other` and `_unknown` are cities too.")
     day: Day = Field(description="The day of the impression, in the tenant's zone.")
     format: Format = "json"
 

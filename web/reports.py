@@ -11,10 +11,11 @@ from flask import Response
 from bandit import reports as measure
 from bandit.beliefs import beliefs
 from bandit.city import index, recognise
-from bandit.model import OTHER, ClickRow, CountRow, Role, Slot, Tenant
+from bandit.model import OTHER, UNKNOWN, ClickRow, CountRow, Role, Slot, Tenant
 from bandit.reports import Belief, Group, ReportRow
 from bandit.zone import date_to_day, iso
-from web.admin import Json, banners_of, find_slot
+from storage.history import listing
+from web.admin import Json, banners_of, find_banner, find_slot
 from web.auth import requires, tenant_of_call
 from web.context import context
 from web.csv_answer import csv_answer
@@ -78,6 +79,7 @@ def report_by_banner(query: ReportQuery) -> Json | Response:
     """By banner, with the chance of each to be the best, and its click rate from own and from borrowed evidence."""
     scope = scope_of(query)
     rows = context().store.counts(*scope.place())
+    query = _understood(query, scope, rows)
     known = _beliefs(scope, rows, query.city)
     if query.banner is not None:
         known = {banner: belief for banner, belief in known.items() if banner == query.banner}
@@ -131,15 +133,17 @@ def report_clicks(query: ClicksQuery) -> Json | Response:
     """Accepted clicks of a city and day, by time of receipt: the latest 10,000 where there are more, and then CSV has
     the header `X-Truncated: true`."""
     tenant = tenant_of_call(query.tenant)
-    # One more than is shown tells whether there are more.
-    clicks = context().store.clicks(tenant.id, query.city, date_to_day(query.day), limit=MAX_CLICKS + 1)
+    clicks = _clicks(tenant, query.city, query.day)
+    city = _city_of(tenant, query.city, has_counts=bool(clicks))
+    if city != query.city:
+        clicks = _clicks(tenant, city, query.day)
     truncated = len(clicks) > MAX_CLICKS
     rows = [_click(click, tenant.time_zone) for click in clicks[-MAX_CLICKS:]]
     if query.format == "csv":
-        answer = csv_answer(f"clicks-{query.city}-{query.day}", CLICK_COLUMNS, rows)
+        answer = csv_answer(f"clicks-{city}-{query.day}", CLICK_COLUMNS, rows)
         answer.headers["X-Truncated"] = str(truncated).lower()
         return answer
-    heading = {"city": query.city, "day": query.day.isoformat(), "time_zone": tenant.time_zone}
+    heading = {"city": city, "day": query.day.isoformat(), "time_zone": tenant.time_zone}
     return {**heading, "truncated": truncated, "rows": rows}
 
 
@@ -177,7 +181,40 @@ def today(tenant: Tenant) -> date:
 
 def _counted(query: ReportQuery, group: Group) -> Json | Response:
     scope = scope_of(query)
-    return _answer(scope, group, _rows(context().store.counts(*scope.place()), query, group, scope), query)
+    rows = context().store.counts(*scope.place())
+    query = _understood(query, scope, rows)
+    return _answer(scope, group, _rows(rows, query, group, scope), query)
+
+
+def _understood(query: ReportQuery, scope: Scope, rows: Sequence[CountRow]) -> ReportQuery:
+    """The question with the id of the city it names. Raises ApiError 404 for a city or banner that never was."""
+    if query.banner is not None:
+        _check_banner(scope.tenant.id, scope.slot.id, query.banner)
+    if query.city is None:
+        return query
+    has_counts = any(row.city == query.city for row in rows)
+    return query.model_copy(update={"city": _city_of(scope.tenant, query.city, has_counts=has_counts)})
+
+
+def _check_banner(tenant: str, slot: str, banner: str) -> None:
+    """Raises ApiError 404 for one that never was; one that was removed keeps its counts."""
+    if banner not in banners_of(tenant, slot) and not context().store.banner_was_used(tenant, slot, banner):
+        find_banner(tenant, slot, banner)
+
+
+def _city_of(tenant: Tenant, written: str, *, has_counts: bool) -> str:
+    """The id of a city as people write it; an id that has counts stays what it is, whatever became of the city.
+
+    Raises ApiError.
+    """
+    if has_counts or written in (OTHER, UNKNOWN):
+        return written
+    city = recognise(written, index(tenant.cities))
+    if city in (OTHER, UNKNOWN):
+        known = listing([*tenant.cities, OTHER, UNKNOWN])
+        message = f"there is no city {written}, and none was counted in these days; there are {known}"
+        raise ApiError(404, "unknown", message, "city")
+    return city
 
 
 def _rows(
@@ -206,6 +243,11 @@ def _answer(scope: Scope, group: Group, rows: Sequence[ReportRow], query: Referr
         name = f"{scope.slot.id}-by-{group}-{scope.first}-{scope.last}"
         return csv_answer(name, measure.columns(group), records)
     return {**scope.heading(), "rows": records}
+
+
+def _clicks(tenant: Tenant, city: str, day: date) -> list[ClickRow]:
+    """One more than is shown tells whether there are more."""
+    return context().store.clicks(tenant.id, city, date_to_day(day), limit=MAX_CLICKS + 1)
 
 
 def _click(click: ClickRow, zone: str) -> dict[str, Any]:

@@ -82,7 +82,45 @@ def test_counts_can_be_narrowed(measured: Side) -> None:
     assert rows(measured, "/reports/policy?slot=home&to=2026-02-02", "policy")["learned"]["served"] == 5
     assert rows(measured, "/reports/policy?slot=home&to=2026-02-02&policy=holdout", "policy") == {}
     measured.refused(400, "policy", "GET", "/reports/day?slot=home&policy=guess")
-    measured.refused(400, "city", "GET", "/reports/day?slot=home&city=New%20Delhi")
+    measured.refused(400, "city", "GET", "/reports/day?slot=home&city=")
+    measured.refused(400, "city", "GET", f"/reports/day?slot=home&city={'x' * 65}")
+
+
+CLICKS = "/reports/clicks?day=2026-02-01&city="
+OF_CITIES = [f"/reports/{group}?slot=home&to=2026-02-02&city=" for group in ("banner", "city", "day", "policy")]
+
+
+@pytest.mark.parametrize("path", [CLICKS, *OF_CITIES])
+def test_a_city_is_asked_for_as_people_write_it(measured: Side, path: str) -> None:
+    found = measured.get(path + "pune", "read")
+    assert found["rows"]
+    for written in ("Pune", "Poona", "%20pUn%C3%A9"):
+        assert measured.get(path + written, "read") == found
+    assert measured.get(path + "New%20Delhi", "read")["rows"] != found["rows"]  # a city without visits
+    assert measured.call("GET", path + "_unknown", "read").status_code == 200
+    for unknown in ("zzz", "%2E%2E/", "other"):
+        told = measured.refused(404, "city", "GET", path + unknown, "read")
+        assert "pune" in told and "_other" in told
+
+
+@pytest.mark.parametrize("path", [CLICKS, *OF_CITIES])
+def test_a_city_that_was_removed_is_asked_for_by_its_id_while_it_has_counts(measured: Side, path: str) -> None:
+    found = measured.get(path + "pune", "read")["rows"]
+    for aliases in ([], ["pune"]):
+        measured.call("PATCH", "/admin/tenants/shop", "operator", json={"cities": {"mumbai": aliases}})
+        assert measured.get(path + "pune", "read")["rows"] == found
+    measured.refused(404, "city", "GET", path + "new-delhi", "read")
+
+
+@pytest.mark.parametrize("path", OF_CITIES)
+def test_a_banner_that_never_was_is_named_and_one_that_was_removed_keeps_its_counts(measured: Side, path: str) -> None:
+    path = path.removesuffix("city=") + "banner="
+    measured.refused(404, "banner", "GET", path + "nope", "read")
+    shown = measured.get("/reports/banner?slot=home&to=2026-02-02", "read")["rows"][0]["banner"]
+    served = [row["served"] for row in measured.get(path + shown, "read")["rows"]]
+    assert sum(served) > 0
+    assert measured.call("DELETE", f"/admin/slots/home/banners/{shown}").status_code == 204
+    assert [row["served"] for row in measured.get(path + shown, "read")["rows"]] == served
 
 
 def test_counts_by_referrer(measured: Side) -> None:

@@ -31,6 +31,8 @@ TEXT_BODY = {
 REPORTS = ("banner", "city", "day", "policy", "referrer", "lift", "clicks", "unrecognised-cities")
 
 STATEFUL = {"max-steps": 6, "generation": {"max-examples": 30}}
+CLICKS_OF_A_CITY = {"include-name": "GET /reports/clicks", "parameters": {"query.city": "pune"}}
+"""No text made by chance is the name of a city."""
 ONLY_STATEFUL = {name: {"enabled": False} for name in ("examples", "coverage", "fuzzing")} | {"stateful": STATEFUL}
 
 
@@ -120,7 +122,8 @@ def test_an_operator_finds_nothing_undeclared(drained: Side, monkeypatch: pytest
                 "parameters": {"path.tenant": "other"},
                 # What is deleted is therefore not always what was made just before.
                 "checks": {"ensure_resource_availability": {"enabled": False}},
-            }
+            },
+            {**CLICKS_OF_A_CITY, "parameters": {"query.tenant": "shop", "query.city": "pune"}},
         ],
     }
     found = explore(drained, "operator", settings, ".*")
@@ -153,7 +156,11 @@ def test_a_storefront_finds_nothing_undeclared(drained: Side) -> None:
 
 
 def test_a_reader_finds_nothing_undeclared(drained: Side) -> None:
-    settings = {"parameters": {"query.slot": "home"}, "phases": {"stateful": {"enabled": False}}}
+    settings = {
+        "parameters": {"query.slot": "home"},
+        "operations": [CLICKS_OF_A_CITY],
+        "phases": {"stateful": {"enabled": False}},
+    }
     found = explore(drained, "read", settings, "^/reports/")
     assert found.failures == []
     assert all(found.succeeded(f"GET /reports/{name}") for name in REPORTS)
