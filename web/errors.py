@@ -24,3 +24,8 @@ class ApiError(Exception):
     def body(self) -> dict[str, Any]:
         """What is sent, ready for JSON."""
         return {"error": {"code": self.code, "message": self.message, "field": self.field}}
+
+
+def printable(name: str) -> str:
+    """A name sent by a stranger, safe to repeat."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:100])

@@ -8,28 +8,46 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from bandit.model import ID_PATTERN
+from web.errors import ApiError, printable
 
 URL_PATTERN = r"^https?://[!-~]+$"
 PICTURE_URL_PATTERN = r"^(?:(?:https?://|/media/)[!-~]+)?$"
 ORIGIN_PATTERN = r"^https?://[A-Za-z0-9.\[\]:-]+$"
 JOB_PATTERN = r"^[0-9a-f]{32}$"
-CITY_PATTERN = r"^[^\x00-\x1f\x7f]{1,64}$"
+KEY_PATTERN = r"^[0-9a-f]{12}$"
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f]*$"
+COLUMN_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 FILTER_PATTERN = r"^[^\x00-\x1f\x7f=]*[^\x00-\x20\x7f=][^\x00-\x1f\x7f=]*=[^\x00-\x1f\x7f]*$"
+CITY_PATTERN = r"^[^\x00-\x1f\x7f]{1,64}$"
 DATE_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 
-class Body(BaseModel):
+class _Known(BaseModel):
+    """Takes the fields it declares, and refuses others by saying which there are."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown(cls, given: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = [name for name in given if name not in known] if isinstance(given, dict) else []
+        if unknown:
+            field = printable(unknown[0])
+            raise ApiError(400, "unknown_field", f"{field} is not known here; there are: {', '.join(known)}", field)
+        return given
+
+
+class Body(_Known):
     """A JSON body: nothing unknown, no value of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
 
 
-class Parameters(BaseModel):
+class Parameters(_Known):
     """Path or query parameters: text that is read as the declared types; nothing unknown."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
@@ -128,13 +146,12 @@ CityText = Annotated[
     _shown(CITY_PATTERN),
 ]
 """A city as people write it."""
-RowFilter = Annotated[
+Text = Annotated[
     str,
     StringConstraints(max_length=200),
-    AfterValidator(_matching(FILTER_PATTERN, "must be column=value, such as position=1")),
-    _shown(FILTER_PATTERN),
+    AfterValidator(_matching(TEXT_PATTERN, "must be one line, without control characters")),
+    _shown(TEXT_PATTERN),
 ]
-Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """Free text for people: one line."""
 TimeZone = Annotated[str, AfterValidator(_time_zone), Field(examples=["Asia/Kolkata"])]
 LandingUrl = Annotated[
@@ -165,5 +182,22 @@ Origin = Annotated[
 Moment = Annotated[datetime | None, BeforeValidator(_moment)]
 Day = Annotated[date, BeforeValidator(_day)]
 JobId = Annotated[str, AfterValidator(_matching(JOB_PATTERN, "must be the id of a job")), _shown(JOB_PATTERN)]
+KeyId = Annotated[
+    str,
+    AfterValidator(_matching(KEY_PATTERN, "must be the id of a key: 12 digits or letters from a to f")),
+    _shown(KEY_PATTERN),
+]
+ColumnName = Annotated[
+    str,
+    StringConstraints(max_length=100),
+    AfterValidator(_matching(COLUMN_PATTERN, "must be the name of a column, without control characters")),
+    _shown(COLUMN_PATTERN, minLength=1),
+]
+Filter = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_matching(FILTER_PATTERN, "must be COLUMN=VALUE, such as position=1")),
+    _shown(FILTER_PATTERN),
+]
 Share = Annotated[float, Field(ge=0, le=1)]
 Pixels = Annotated[int, Field(ge=1, le=20_000)]

@@ -186,9 +186,10 @@ def _output(job: Path) -> str:
     try:
         with (job / "output.txt").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - OUTPUT_BYTES))
-            return file.read().decode("utf-8", "replace")
+            printed = file.read().decode("utf-8", "replace")
     except FileNotFoundError:
         return ""
+    return printed.replace(str(job / "input"), "the uploaded file")  # whoever sent it knows no path of this machine
 
 
 if __name__ == "__main__":

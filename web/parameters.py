@@ -9,7 +9,7 @@ from urllib.parse import unquote_to_bytes
 
 from bandit.model import ID_PATTERN
 from serving.token import MAX_LENGTH
-from web.errors import ApiError
+from web.errors import ApiError, printable
 
 MAX_EVENTS = 500
 MAX_SLOTS = 20
@@ -28,7 +28,7 @@ class Type:
 
 def _text(max_length: int) -> Type:
     pattern = f"[^\\x00-\\x1f\\x7f]{{0,{max_length}}}"
-    rule = f"at most {max_length} characters, none of them a control character"
+    rule = f"text of at most {max_length} characters, none of them a control character"
     return Type(re.compile(pattern).fullmatch, rule, {"type": "string", "maxLength": max_length})
 
 
@@ -42,7 +42,7 @@ def _is_address(value: str) -> bool:
 
 ID = Type(
     _ID.fullmatch,
-    "1 to 32 letters, digits, dots, dashes or underscores, the first a letter or digit",
+    "text of 1 to 32 letters, digits, dots, dashes or underscores, the first a letter or digit",
     {"type": "string", "pattern": ID_PATTERN},
 )
 FLAG = Type(("0", "1").__contains__, "0 or 1", {"type": "string", "enum": ["0", "1"]})
@@ -209,9 +209,8 @@ def parse_page(value: object) -> tuple[list[str], dict[str, str]]:
 
 
 def _no_such(name: str, table: Table) -> ApiError:
-    shown = "".join(letter if letter.isprintable() else "?" for letter in name[:64])
     message = f"there is no such parameter here; there are: {', '.join(table)}"
-    return ApiError(400, "unknown_field", message, shown)
+    return ApiError(400, "unknown_field", message, printable(name))
 
 
 def _check_required(values: Mapping[str, str], table: Table) -> None:

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
 from storage.base import StoreUnavailable
-from web.errors import ApiError
+from web.errors import ApiError, printable
 
 log = logging.getLogger(__name__)
 # A path is logged as %r: it is decoded, and a line break in it would make a line of the log that nobody wrote.
@@ -34,9 +34,7 @@ def answer_errors(app: Flask) -> None:
 def refuse_invalid(error: ValidationError) -> NoReturn:
     """Name the first thing that is wrong with a request, and what would be right."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = _shown(".".join(str(part) for part in first["loc"] if part != "[key]") or "body")
-    if first["type"] == "extra_forbidden":
-        raise ApiError(400, "unknown_field", f"{field} is not known here", field)
+    field = printable(".".join(str(part) for part in first["loc"] if part != "[key]") or "body")
     if first["type"] == "missing":
         raise ApiError(400, "missing", f"{field} is required", field)
     raise ApiError(400, "bad_value", f"{field} {_SUBJECT.sub('', first['msg'])}", field)
@@ -76,8 +74,3 @@ def _of_the_machine(error: OSError) -> Response:
 def _unexpected(error: Exception) -> Response:
     log.error("%s %r failed", request.method, request.path, exc_info=error)
     return _answer(ApiError(500, "internal", "something went wrong here; the log says what"))
-
-
-def _shown(name: str) -> str:
-    """A name sent by a stranger, safe to repeat."""
-    return "".join(letter if letter.isprintable() else "?" for letter in name[:100])

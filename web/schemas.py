@@ -1,6 +1,6 @@
 """What /admin takes and answers. The same declarations validate requests and make /openapi.json."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -9,16 +9,18 @@ from bandit.model import EXPLORATION_SHARE, Role, Trial
 from web.fields import (
     Answer,
     Body,
+    ColumnName,
+    Filter,
     Id,
     IdName,
     JobId,
+    KeyId,
     LandingUrl,
     Moment,
     Origin,
     Parameters,
     PictureUrl,
     Pixels,
-    RowFilter,
     Share,
     Text,
     TimeZone,
@@ -27,7 +29,6 @@ from web.fields import (
 MAX_CITIES = 1000
 MAX_SEGMENTS = 32
 MAX_BANNERS = 200
-ColumnName = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 def _without_defaults(schema: dict[str, Any]) -> None:
@@ -69,7 +70,7 @@ class TenantPath(Parameters):
 class KeyPath(Parameters):
     """A key in the path."""
 
-    key: str = Field(pattern=r"^[0-9a-f]{12}$")
+    key: KeyId
 
 
 class SlotPath(Parameters):
@@ -268,7 +269,7 @@ class SeedOptions(OfTenant):
     city_column: ColumnName | None = None
     click_column: ColumnName | None = None
     impressions_column: ColumnName | None = None
-    filter: RowFilter | None = Field(None, description="COLUMN=VALUE: only such rows.")
+    filter: Filter | None = Field(None, description="COLUMN=VALUE: only such rows.")
     weight: float | None = Field(
         None, gt=0, le=1, description=f"Trials for an impression of history; {HISTORY_WEIGHT} if it is left out."
     )

@@ -68,6 +68,11 @@ def test_a_wrong_tenant_is_refused_by_field(side: Side, field: str, body: dict[s
     side.refused(400, field, "POST", "/admin/tenants", "operator", json=body)
 
 
+def test_a_name_of_two_lines_is_told_to_be_one(side: Side) -> None:
+    told = side.refused(400, "name", "PATCH", "/admin/tenants/shop", "operator", json={"name": "a\nb"})
+    assert told == "name must be one line, without control characters"
+
+
 def test_origins_are_kept_as_browsers_send_them(side: Side) -> None:
     origins = ["https://Shop.Example:443", "http://localhost:3000", "http://[::1]:80"]
     made = side.call("POST", "/admin/tenants", "operator", json={"id": "t", "origins": origins})
@@ -109,6 +114,10 @@ def test_a_key_is_shown_once(side: Side) -> None:
     }
     assert side.call("GET", f"/admin/keys/{key['id']}").json == key
     assert text.rpartition("_")[2] not in side.call("GET", "/admin/keys").text
+
+
+def test_what_can_be_no_key_is_told_without_a_pattern(side: Side) -> None:
+    assert side.refused(400, "key", "DELETE", "/admin/keys/nope").startswith("key must be the id of a key")
 
 
 def test_operators_make_keys_of_any_tenant_and_their_own(side: Side) -> None:

@@ -60,6 +60,8 @@ def test_a_history_that_cannot_be_read_fails_with_its_complaint(side: Side) -> N
     failed = seed(side, content=b"banner,city,click\nb1,pune,maybe\n")
     assert failed["state"] == "failed" and failed["exit_code"] == 2
     assert "maybe" in failed["output"] or "2" in failed["output"]
+    assert failed["output"].startswith("the uploaded file: nothing was written")
+    assert str(side.installation.directory) not in failed["output"]
     assert side.get(SEEDS) == {"seeds": []}
 
 
@@ -92,6 +94,12 @@ def test_a_history_of_another_type_or_size_is_refused(side: Side) -> None:
 )
 def test_a_wrong_option_is_refused_by_field(side: Side, field: str, query: str) -> None:
     side.refused(400, field, "POST", f"{SEEDS}?{query}", data=history(), content_type="text/csv")
+
+
+def test_a_wrong_option_is_told_in_words(side: Side) -> None:
+    for field, query, right in (("filter", "foo", "COLUMN=VALUE"), ("city_column", "%00", "the name of a column")):
+        told = side.refused(400, field, "POST", f"{SEEDS}?{field}={query}", data=b"", content_type="text/csv")
+        assert told.startswith(f"{field} must be {right}")
 
 
 def test_no_value_of_the_query_becomes_an_option_of_its_own(tmp_path: Any) -> None:

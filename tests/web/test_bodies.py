@@ -51,8 +51,15 @@ def test_an_oversized_body_is_refused_with_its_limit(side: Side) -> None:
 
 def test_a_parameter_is_given_once_and_must_be_known(side: Side) -> None:
     side.refused(400, "slot", "GET", "/reports/lift?slot=home&slot=away")
-    side.refused(400, "colour", "GET", "/reports/lift?slot=home&colour=red")
+    told = side.refused(400, "colour", "GET", "/reports/lift?slot=home&colour=red")
+    assert told == "colour is not known here; there are: tenant, slot, from, to, banner"
     side.refused(400, "slot", "GET", "/reports/lift")
+
+
+def test_an_unknown_field_is_told_with_those_that_there_are(side: Side) -> None:
+    told = side.refused(400, "holdout", "PATCH", f"{SLOTS}/home", json={"holdout": 0.1})
+    assert "holdout_share" in told
+    side.refused(400, "?a", "PATCH", f"{SLOTS}/home", json={"\na": 0.1})
 
 
 def test_paths_and_methods_that_are_not_there(side: Side) -> None:

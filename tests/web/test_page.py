@@ -237,6 +237,13 @@ def test_a_wrong_body_is_refused(shop: Installation, body: bytes, status: int, f
     assert shop.journaled() == []
 
 
+@pytest.mark.parametrize("wrong", [{"customer_id": 42}, {"customer_id": None}, {"city": 5}, {"referrer_id": 5}])
+def test_a_field_that_is_no_text_is_told_to_be_one(shop: Installation, wrong: dict[str, Any]) -> None:
+    error = shop.call("POST", "/page", json={"slots": ["home"], **wrong}).json["error"]
+    (field,) = wrong
+    assert error["field"] == field and error["message"].startswith(f"{field} must be text of ")
+
+
 @pytest.mark.parametrize(("query", "field"), [("slot=home", "slot"), ("key=a&key=b", "key"), ("explain=1", "explain")])
 def test_the_address_holds_a_key_and_nothing_else(shop: Installation, query: str, field: str) -> None:
     reply = shop.call("POST", f"/page?{query}", json={"slots": ["home"]})
