@@ -115,6 +115,7 @@ def _read_store(options: argparse.Namespace) -> Log:
 
 def _read_archive(options: argparse.Namespace) -> Log:
     """What a trial is, the configured store says."""
+    ArchiveDirectory(options.log).manifest()
     store = open_store(load(os.environ))
     try:
         slot = _slot(store, options)
@@ -126,9 +127,16 @@ def _read_archive(options: argparse.Namespace) -> Log:
 
 
 def _slot(store: Store, options: argparse.Namespace) -> Slot:
-    slot = store.configuration().slots.get((options.tenant, options.slot))
+    missing = [f"--{name}" for name in ("tenant", "slot") if getattr(options, name) is None]
+    if missing:
+        raise WrongInput(f"{' and '.join(missing)} missing: {options.log} is a store or archive, which has many slots")
+    slots = store.configuration().slots
+    slot = slots.get((options.tenant, options.slot))
     if slot is None:
-        raise WrongInput("--tenant and --slot: the store has no such slot")
+        there = listing([f"{slot} of {tenant}" for tenant, slot in slots])
+        raise WrongInput(
+            f"--tenant and --slot: the store has no slot {options.slot} of {options.tenant}; it has {there}"
+        )
     return slot
 
 

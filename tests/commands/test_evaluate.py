@@ -194,6 +194,12 @@ def test_a_store_without_the_slot_or_without_draws_is_told(
 ) -> None:
     store = str(shop.directory / "banner.db")
     assert main([store, "--policy=uniform"]) == 2
-    assert "--tenant and --slot" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith("--tenant and --slot missing")
+    assert main([store, "--policy=uniform", "--tenant=shop"]) == 2
+    assert capsys.readouterr().err.startswith("--slot missing")
+    assert main([store, "--policy=uniform", "--tenant=shop", "--slot=away"]) == 2
+    assert "no slot away of shop; it has home of shop" in capsys.readouterr().err
+    assert main([str(shop.directory), "--policy=uniform"]) == 2
+    assert f"there is no archive at {shop.directory}" in capsys.readouterr().err
     assert main([store, "--tenant=shop", "--slot=home", "--policy=uniform"]) == 2
     assert "no accepted impression" in capsys.readouterr().err
