@@ -6,6 +6,7 @@ python examples/storefront.py http://127.0.0.1:8000 bk_...    (a key of role ser
 import json
 import sys
 from typing import Any
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 
@@ -18,7 +19,8 @@ class Banners:
         try:
             results = self.post("/page", {"slots": slots, **visitor})["results"]
         except OSError as error:  # no answer in time, or a refusal; a page never waits for its banners
-            print(f"no banners: {error}", file=sys.stderr)
+            told = error.read().decode() if isinstance(error, HTTPError) else ""  # what would be right
+            print(f"no banners: {error} {told}", file=sys.stderr)
             return [None] * len(slots)
         return [result if result["status"] == 200 else None for result in results]
 

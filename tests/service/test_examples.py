@@ -56,6 +56,15 @@ def test_an_example_gets_a_page_of_banners_and_reports_back(
     shop.service.wait_until(lambda: counted(shop) == expected, f"counted as {expected}")
 
 
+@pytest.mark.parametrize("command", [PYTHON, CURL], ids=["python", "curl"])
+def test_an_example_that_is_refused_shows_what_the_service_says(shop: Shop, command: Sequence[str]) -> None:
+    if "storefront.sh" in command[-1] and shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    done = run(*command, shop.service.url, shop.keys[Role.READ])
+    assert done.stdout == ""
+    assert "403" in done.stderr and "this takes a key of role serve or server" in done.stderr
+
+
 def test_without_a_service_the_python_example_shows_no_banners_and_says_why() -> None:
     done = run(*PYTHON, f"http://127.0.0.1:{free_port()}", "bk_x")
     assert (done.returncode, done.stdout) == (0, "")
