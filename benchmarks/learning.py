@@ -4,9 +4,10 @@ Prints milliseconds, the best of many rounds: what others do on the machine only
 probabilities of a city take longer than they may.
 """
 
+import argparse
 import sys
 import timeit
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,8 +20,9 @@ LIMITS_MS = {(50, 10): 2.5, (500, 80): 20.0}
 ROUNDS = 50
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """The exit code."""
+    argparse.ArgumentParser(prog="python -m benchmarks.learning", description=__doc__).parse_args(arguments)
     results = [_measure(cities, banners, limit_ms) for (cities, banners), limit_ms in LIMITS_MS.items()]
     print("\n".join(result.line() for result in results))
     return 0 if all(result.met for result in results) else 1
@@ -42,4 +44,4 @@ def _best_ms(measured: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -16,12 +16,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commands import demo
-from kafka_ingest.epoch_making import create, publish
-from kafka_ingest.epoch_topic import CannotCount, check_topic
 from kafka_ingest.opening import cassandra_session, options
-from kafka_ingest.topic_making import make_topics
 from kafka_ingest.topics import wanted
 from processes import log
 from processes.supervisor import Program, Supervisor
@@ -32,9 +30,11 @@ from services.process import Failed
 from serving.secret_file import SecretFileError, load_or_create
 from settings import ROOT, Settings, SettingsError, load
 from storage.base import Conflict, MissingPackage, SchemaVersionError, StoreUnavailable
-from storage.cassandra_epochs import active_epoch
 from storage.cassandra_schema import make_tables
-from storage.cassandra_session import CassandraSession
+from storage.opening import cassandra_options
+
+if TYPE_CHECKING:
+    from storage.cassandra_session import CassandraSession
 
 SERVICES, DATA = ROOT / "data" / "services", ROOT / "data" / "distributed"
 PARTITIONS = 4
@@ -51,6 +51,12 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     parser.add_argument("--directory", type=Path, default=SERVICES, help="of the servers, as for `python -m services`")
     directory = parser.parse_args(arguments).directory.resolve()
     try:
+        options(Settings()), cassandra_options(Settings())  # say what is missing, before it is imported
+        from kafka_ingest.epoch_topic import CannotCount
+    except MissingPackage as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return 1
+    try:
         ours = environment(environ, *start_services(directory))
         settings = load({**environ, **ours})
         prepare(settings)
@@ -61,7 +67,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         print(f"the settings are wrong:\n{error}", file=sys.stderr)
         return 2
-    except (Missing, Failed, MissingPackage, SecretFileError, OSError) as error:
+    except (Missing, Failed, SecretFileError, OSError) as error:
         print(f"cannot start: {error}", file=sys.stderr)
     except (StoreUnavailable, SchemaVersionError, Conflict, CannotCount) as error:
         print(f"cannot be made ready: {error}", file=sys.stderr)
@@ -105,6 +111,9 @@ def write_environment(directory: Path, ours: Mapping[str, str]) -> Path:
 
 def prepare(settings: Settings) -> None:
     """Tables, topics and an epoch, as far as they are missing. Raises StoreUnavailable, Conflict, CannotCount."""
+    from kafka_ingest.epoch_making import create, publish
+    from kafka_ingest.topic_making import make_topics
+
     kafka = options(settings)
     settings.paths.make()
     make_tables(settings)
@@ -120,8 +129,11 @@ def prepare(settings: Settings) -> None:
         session.close()
 
 
-def _has_epoch(session: CassandraSession, settings: Settings) -> bool:
+def _has_epoch(session: "CassandraSession", settings: Settings) -> bool:
     """Whether one is published that can be counted from the topic as it is now."""
+    from kafka_ingest.epoch_topic import CannotCount, check_topic
+    from storage.cassandra_epochs import active_epoch
+
     epoch = active_epoch(session)
     if epoch is None:
         return False

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from settings import Settings, SettingsError, load
-from spark_jobs.session import SparkOptions, open_session
+from spark_jobs.session import INSTALL, SparkOptions, open_session
 from storage.archive import ArchiveDirectory, ArchiveError
 from storage.archive_tidying import find_damaged
 from storage.base import Conflict, MissingPackage, SchemaVersionError, StoreUnavailable
@@ -166,6 +166,8 @@ def _failed(error: Exception, given: argparse.Namespace, environ: Mapping[str, s
             return _say(str(error), BAD_INPUT)
         case Conflict() | StoreUnavailable() | MissingPackage() | OSError():
             return _say(f"not done: {error}", NOT_DONE)
+        case ModuleNotFoundError(name="pyspark"):
+            return _say(f"not done: {INSTALL}", NOT_DONE)
     text = str(error)
     if "pyspark" not in type(error).__module__ and "py4j" not in type(error).__module__:
         raise error  # a fault of ours

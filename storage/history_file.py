@@ -146,4 +146,6 @@ def _pyarrow() -> tuple[Any, Any]:
     try:
         return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise BadHistory("reading Parquet needs pyarrow: pip install pyarrow, or give the history as CSV") from error
+        raise BadHistory(
+            "reading Parquet needs pyarrow; run: .venv/bin/python -m pip install pyarrow (or give the history as CSV)"
+        ) from error

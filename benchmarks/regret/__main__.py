@@ -5,6 +5,7 @@ import csv
 import sys
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +18,9 @@ from benchmarks.regret.study import Outcome, Row, Size
 
 FULL = Size(seeds=20, impressions=300_000)
 QUICK = Size(seeds=3, impressions=50_000, slack=1.4)
+PACKAGES = ("mabwiser", "matplotlib")
+"""Of the development environment alone; imported when they are used, which may be after half an hour."""
+CANNOT_SIMULATE = 2
 ALL_BUT_FURTHER = [name for name in STUDIES if name != "further"]
 
 
@@ -48,8 +52,12 @@ class Progress:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 when every target is met, else 1."""
+    """0 when every target is met, 1 when not, 2 when a package is missing."""
     options = _parser().parse_args(arguments)
+    missing = [package for package in PACKAGES if find_spec(package) is None]
+    if missing:
+        print(f"{missing[0]} is missing; run: make environment-dev", file=sys.stderr)
+        return CANNOT_SIMULATE
     base = QUICK if options.quick else FULL
     size = base._replace(seeds=options.seeds or base.seeds, impressions=options.impressions or base.impressions)
     progress, outcomes = Progress(sys.stderr), []

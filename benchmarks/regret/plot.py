@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.regret import policies
 
-mpl.use("agg")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,9 @@ POINTS = 60
 
 def plot(curves: Mapping[tuple[str, str], Array], refresh: int, path: Path) -> None:
     """`curves` are (setting, policy) -> clicks lost so far, (seeds, refreshes)."""
+    import matplotlib as mpl
+
+    mpl.use("agg")
     from matplotlib import pyplot
 
     settings = list(dict.fromkeys(setting for setting, _ in curves))
@@ -44,7 +48,7 @@ def plot(curves: Mapping[tuple[str, str], Array], refresh: int, path: Path) -> N
     pyplot.close(figure)
 
 
-def _line(panel: "mpl.axes.Axes", curve: Array, refresh: int, name: str, colour: str) -> None:
+def _line(panel: "Axes", curve: Array, refresh: int, name: str, colour: str) -> None:
     at = np.unique(np.linspace(0, curve.shape[1] - 1, POINTS).astype(int))
     mean = curve[:, at].mean(axis=0)
     margin = 1.96 * curve[:, at].std(axis=0, ddof=1) / len(curve) ** 0.5

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from mabwiser.mab import MAB, LearningPolicy
 from numpy.typing import NDArray
 
 from bandit.posterior import fit, posterior_draws
@@ -112,6 +111,8 @@ class MabwiserByCity:
     """MABWiser's Thompson sampling, one bandit a city, told what is new since the last refresh."""
 
     def __init__(self, shape: tuple[int, int], seed: int) -> None:
+        from mabwiser.mab import MAB, LearningPolicy
+
         cities, self._banners = shape
         arms = list(range(self._banners))
         self._bandits = [MAB(arms, LearningPolicy.ThompsonSampling(), seed=seed + city) for city in range(cities)]

@@ -135,7 +135,7 @@ def test_rows_of_parquet_are_counted_from_the_first_record(reading: Reading, tmp
 
 def test_parquet_without_its_reader_says_what_to_install(reading: Reading, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(BadHistory, match="pip install pyarrow"):
+    with pytest.raises(BadHistory, match=r"run: \.venv/bin/python -m pip install pyarrow"):
         reading(b"PAR1 and more")
 
 
