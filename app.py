@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -169,20 +169,33 @@ def _tie_to_supervisor() -> None:
 
 def _serve(settings: Settings) -> int:
     from processes import serve
-    from storage.base import MissingPackage, SchemaVersionError
 
-    try:
-        return serve.run(settings)
-    except (serve.CannotServe, DirectoryInUse, SchemaVersionError, MissingPackage, SecretFileError, OSError) as error:
-        print(f"cannot start: {error}", file=sys.stderr)
-        return CANNOT_RUN
+    return _start(lambda: serve.run(settings))
 
 
 def _web(settings: Settings) -> int:
-    from processes import web_server
+    from processes import serve, web_server
 
-    web_server.run(settings)
-    return 0
+    def run() -> int:
+        # The supervisor has seen to it; and where it starts the web server again, the port may not be free yet.
+        if PARENT_VARIABLE not in os.environ:
+            settings.paths.make()
+            serve.make_ready(settings)
+        web_server.run(settings)
+        return 0
+
+    return _start(run)
+
+
+def _start(run: Callable[[], int]) -> int:
+    from processes import serve
+    from storage.base import MissingPackage, SchemaVersionError
+
+    try:
+        return run()
+    except (serve.CannotServe, DirectoryInUse, SchemaVersionError, MissingPackage, SecretFileError, OSError) as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return CANNOT_RUN
 
 
 def _drain(settings: Settings) -> int:

@@ -27,14 +27,22 @@ def run(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code. Raises CannotServe, SecretFileError, DirectoryInUse, OSError."""
     settings.paths.make()
     with settings.paths.alone():
-        check_port(settings.server.host, settings.server.port)
-        if keyring(settings.secrets.token_keys, settings.secrets.customer_key) is None:
-            load_or_create(settings.paths.secrets)
-        _make_store(settings)
+        make_ready(settings)
         received: list[int] = []
         _on_stop_signals(lambda number, _: received.append(number))
         log.info("serving on %s", address(settings.server.host, settings.server.port))
         return Supervisor(programs(), lambda: bool(received), os.environ).run()
+
+
+def make_ready(settings: Settings) -> None:
+    """See to what the web server needs. Raises CannotServe, SecretFileError, SchemaVersionError, MissingPackage."""
+    check_port(settings.server.host, settings.server.port)
+    if keyring(settings.secrets.token_keys, settings.secrets.customer_key) is None:
+        load_or_create(settings.paths.secrets)
+    try:
+        open_store(settings).close()
+    except StoreUnavailable as error:
+        log.error("starting without the store, from the last snapshot: %s", error)
 
 
 def programs() -> list[Program]:
@@ -65,13 +73,6 @@ def check_port(host: str, port: int) -> None:
 def address(host: str, port: int) -> str:
     """As a URL."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _make_store(settings: Settings) -> None:
-    try:
-        open_store(settings).close()
-    except StoreUnavailable as error:
-        log.error("starting without the store, from the last snapshot: %s", error)
 
 
 def _on_stop_signals(handler: "signal._HANDLER") -> None:

@@ -140,6 +140,40 @@ def test_a_port_in_use_is_said_in_one_line(service: StartService) -> None:
     )
 
 
+def test_the_web_server_alone_refuses_a_port_in_use(service: StartService, tmp_path: Path) -> None:
+    running = service()
+    answer = run_app(Service(tmp_path / "other", server_port=running.port), "web")
+    assert answer.returncode == CANNOT_RUN
+    assert answer.stderr == (
+        f"cannot start: cannot listen on {running.url}: another program uses it; change server.host or server.port "
+        "(BANNER_SERVER_PORT=8001, for example)\n"
+    )
+
+
+def test_the_web_server_alone_says_in_one_line_what_is_in_its_way(tmp_path: Path) -> None:
+    elsewhere = run_app(Service(tmp_path, server_host="192.0.2.1"), "web")  # an address that no machine has
+    file = run_app(Service(tmp_path, data_directory=ROOT / "README.md"), "web")
+    for answer, text in ((elsewhere, "cannot listen on http://192.0.2.1:"), (file, "README.md")):
+        assert answer.returncode == CANNOT_RUN
+        (line,) = answer.stderr.splitlines()
+        assert line.startswith("cannot start: ") and text in line
+
+
+def test_the_web_server_alone_serves_beside_a_drain(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    app = [sys.executable, str(ROOT / "app.py")]
+    with (
+        subprocess.Popen([*app, "drain"], env=service.environment) as drain,
+        subprocess.Popen([*app, "web"], env=service.environment, stderr=subprocess.DEVNULL) as web,
+    ):
+        try:
+            wait_until(service.is_ready, "ready")
+        finally:
+            web.terminate()
+            drain.terminate()
+    assert (drain.returncode, web.returncode) == (0, 0)
+
+
 def test_a_second_service_on_the_same_data_is_refused(service: StartService) -> None:
     running = service()
     other = service(ready=False, data_directory=running.data)
