@@ -7,13 +7,17 @@ from ipaddress import ip_address
 from settings_rows import HOST_NAME, choice, is_http_url, number, secret, setting
 
 _TOPIC = "a name of letters, digits, dots, dashes and underscores, of at most 249"
-_ADDRESS = rf"{HOST_NAME}:\d{{1,5}}"
-_ADDRESSES = rf"{_ADDRESS}(\s*,\s*{_ADDRESS})*"
+_ADDRESS = rf"{HOST_NAME}:(\d{{1,5}})"
 
 
 def _topic(default: str, help: str) -> str:
     name: str = setting(default, help, _TOPIC, lambda value: re.fullmatch(r"[A-Za-z0-9._-]{1,249}", value))
     return name
+
+
+def _are_addresses(value: str) -> bool:
+    found = [re.fullmatch(_ADDRESS, one.strip()) for one in value.split(",")]
+    return all(one is not None and 1 <= int(one[1]) <= 65_535 for one in found)
 
 
 def _url(help: str) -> str:
@@ -28,8 +32,8 @@ class Kafka:
     bootstrap: str = setting(
         "127.0.0.1:9092",
         "Brokers to ask first.",
-        "host:port, separated by commas",
-        lambda value: re.fullmatch(_ADDRESSES, value),
+        "host:port, separated by commas, each port from 1 to 65535",
+        _are_addresses,
     )
     topic: str = _topic("banner-events", "Where events go, each into the partition it is counted from.")
     dead_letter_topic: str = _topic("banner-dead-letters", "Where messages go that nobody can read.")

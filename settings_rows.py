@@ -45,6 +45,7 @@ def is_host(value: str) -> bool:
 
 
 def is_http_url(value: str) -> bool:
-    """Empty, or an address of http or https without a query."""
+    """Empty, or an address of http or https that a path can be added to. A port that is none raises ValueError."""
     parts = urlsplit(value)
-    return not value or bool(parts.scheme in ("http", "https") and parts.hostname and not parts.query)
+    can_grow = parts.port != 0 and not re.search(r"[\s?#]", value)
+    return not value or bool(parts.scheme in ("http", "https") and parts.hostname and can_grow)

@@ -96,6 +96,12 @@ def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
         ("BANNER_SERVER_PUBLIC_URL", "banners.example.com"),
         ("BANNER_SERVER_PUBLIC_URL", "ftp://banners.example.com"),
         ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com/?a=b"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com/#top"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com/?"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners example.com"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com:abc"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com:99999"),
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com:0"),
         ("BANNER_SERVER_TRUSTED_PROXIES", "10.0.0.0/33"),
         ("BANNER_SERVER_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("BANNER_SERVER_CITY_HEADER", "X City"),
@@ -110,6 +116,10 @@ def test_everything_that_is_wrong_is_said_at_once(config: Path) -> None:
         ("BANNER_CASSANDRA_HOSTS", "node..1"),
         ("BANNER_CASSANDRA_HOSTS", "[::1]"),
         ("BANNER_CASSANDRA_HOSTS", "node-1, node-2,"),
+        ("BANNER_KAFKA_BOOTSTRAP", "localhost:99999"),
+        ("BANNER_KAFKA_BOOTSTRAP", "broker-1:9092, 127.0.0.1:0"),
+        ("BANNER_KAFKA_BOOTSTRAP", "broker-1:9092,"),
+        ("BANNER_KAFKA_REST_URL", "http://127.0.0.1:abc"),
         ("BANNER_KAFKA_TOPIC", "banner events"),
         ("BANNER_KAFKA_TRANSPORT", "http"),
         ("BANNER_KAFKA_REGISTRY_URL", "registry:8081"),
@@ -204,6 +214,18 @@ def test_a_value_and_a_file_for_the_same_setting_contradict_each_other(config: P
     (tmp_path / "port").write_text("9000")
     found = problems(config, BANNER_SERVER_PORT="9000", BANNER_SERVER_PORT_FILE=str(tmp_path / "port"))
     assert found == ["BANNER_SERVER_PORT_FILE: BANNER_SERVER_PORT is set too; set one of the two"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BANNER_SERVER_PUBLIC_URL", "https://banners.example.com:8443/shop"),
+        ("BANNER_SERVER_PUBLIC_URL", "http://[::1]:8000"),
+        ("BANNER_KAFKA_BOOTSTRAP", "broker-1:9092 , 10.0.0.2:65535"),
+    ],
+)
+def test_addresses_with_ports_and_paths_are_taken(config: Path, variable: str, value: str) -> None:
+    assert variable in load({variable: value}, config).sources.values()
 
 
 def test_proxies_are_read_as_networks(config: Path) -> None:
