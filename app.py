@@ -218,11 +218,11 @@ def _check(settings: Settings) -> int:
 
     for line in check.report(settings):
         print(line)
-    problems = []
-    for name, problem in check.servers(settings):
-        problems += [problem] if problem else []
-        print(problem or f"{name} can be reached", flush=True)
-    return CANNOT_RUN if problems else 0
+    code = 0
+    for line, in_the_way in check.needs(settings):
+        print(line, flush=True)
+        code = CANNOT_RUN if in_the_way else code
+    return code
 
 
 _RUN = {"serve": _serve, "web": _web, "drain": _drain, "check": _check}

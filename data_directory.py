@@ -78,6 +78,13 @@ class Paths:
         for directory in (self.data, self.journal, self.snapshot, self.media, self.jobs, self.metrics):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def obstacle(self) -> str | None:
+        """Why nothing can be written here, if nothing can; nothing is made."""
+        there = next(path for path in (self.data, *self.data.parents) if os.access(path, os.F_OK))
+        if not there.is_dir():
+            return f"{there} is not a directory"
+        return None if os.access(there, os.W_OK | os.X_OK) else f"{there} may not be written to"
+
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Be the only one who runs or replaces this directory, or raise DirectoryInUse; it has to exist."""

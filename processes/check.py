@@ -1,4 +1,4 @@
-"""What `python app.py check` says: every setting and where it came from, and whether the servers can be reached."""
+"""What `python app.py check` says: every setting and where it came from, and what is in the way of a start."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,22 @@ def report(settings: Settings) -> Iterator[str]:
         yield f"{name:{name_width}}  {value:{value_width}}  {source}"
 
 
-def servers(settings: Settings) -> Iterator[tuple[str, str | None]]:
-    """What people know each by, and why it cannot be used, if it cannot; nothing is made."""
-    yield opening.name(settings), _store_problem(settings)
+def needs(settings: Settings) -> Iterator[tuple[str, bool]]:
+    """A line about each thing that a start needs, and whether that is in its way; nothing is made."""
+    obstacle = settings.paths.obstacle()
+    if obstacle:
+        yield f"data.directory {settings.paths.data} cannot be used: {obstacle}", True
     if settings.storage.backend == "cassandra":
-        yield f"topic {settings.kafka.topic} in Kafka", _kafka_problem(settings)
+        yield _line(opening.name(settings), _store_problem(settings))
+        yield _line(f"topic {settings.kafka.topic} in Kafka", _kafka_problem(settings))
+    elif not obstacle and not settings.paths.database.exists():
+        yield f"there is no store at {settings.paths.database} yet; the first start makes it", False
+    elif not obstacle:
+        yield _line(opening.name(settings), _store_problem(settings))
+
+
+def _line(name: str, problem: str | None) -> tuple[str, bool]:
+    return problem or f"{name} can be reached", problem is not None
 
 
 def _store_problem(settings: Settings) -> str | None:

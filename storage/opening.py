@@ -42,8 +42,6 @@ def store_for(settings: Settings, *, busy_seconds: float = BUSY_SECONDS) -> Stor
 def problem(settings: Settings) -> str | None:
     """Why the store cannot be used now, if it cannot; nothing is made or upgraded. Raises SchemaVersionError,
     MissingPackage."""
-    if settings.storage.backend == "sqlite" and not settings.paths.database.exists():
-        return f"there is no store at {settings.paths.database} yet; the first start makes it"
     store = store_for(settings)
     try:
         store.check_version()

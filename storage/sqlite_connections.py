@@ -64,7 +64,7 @@ class Connections:
                 raise
             self._give_back(connection)
         except sqlite3.Error as error:
-            raise StoreUnavailable(f"SQLite: {error}") from error
+            raise StoreUnavailable(f"SQLite at {self._path}: {error}") from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -54,6 +54,14 @@ def fill(environ: Mapping[str, str], days: int, trials: int, rate: Callable[[int
     store.close()
 
 
+@pytest.mark.parametrize("main", COMMANDS)
+def test_a_store_that_cannot_be_opened_is_named(main: Main, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    environ = {"BANNER_DATA_DIRECTORY": str(tmp_path / "nowhere")}
+    assert main(["--tenant", "shop", "--slot", "home"], environ) == 1
+    path = tmp_path / "nowhere" / "banner.db"
+    assert capsys.readouterr().err == f"cannot be done: SQLite at {path}: unable to open database file\n"
+
+
 def test_a_slot_whose_banners_change_gets_a_shorter_half_life_suggested(
     environ: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -245,9 +245,30 @@ def test_check_says_where_each_setting_came_from_and_whether_the_store_is_there(
 
 def test_check_makes_nothing(tmp_path: Path) -> None:
     answer = run_app(Service(tmp_path), "check")
-    assert answer.returncode == CANNOT_RUN
-    assert "there is no store" in answer.stdout
+    assert answer.returncode == 0
+    expected = f"there is no store at {tmp_path}/data/banner.db yet; the first start makes it"
+    assert answer.stdout.splitlines()[-1] == expected
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("below", ["", "new"])
+def test_check_says_that_a_directory_cannot_be_made_where_a_file_is(tmp_path: Path, below: str) -> None:
+    (tmp_path / "file").touch()
+    directory = tmp_path / "file" / below
+    service = Service(tmp_path, data_directory=directory)
+    answer = run_app(service, "check")
+    assert answer.returncode == run_app(service).returncode == CANNOT_RUN
+    assert answer.stdout.splitlines()[-1] == (
+        f"data.directory {directory} cannot be used: {tmp_path}/file is not a directory"
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_check_says_that_a_directory_may_not_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    answer = run_app(Service(tmp_path, data_directory=tmp_path / "locked" / "data"), "check")
+    assert answer.returncode == CANNOT_RUN
+    assert answer.stdout.splitlines()[-1].endswith(f"{tmp_path}/locked may not be written to")
 
 
 def test_importing_the_application_connects_and_loads_nothing(tmp_path: Path) -> None:
