@@ -67,11 +67,11 @@ clean: ## remove the environment and all caches; data/ and backups/ stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-environment:
+environment: ## make .venv or bring it up to date, and nothing else: what the service needs on one machine
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt
 
-environment-whole:
-	@PYTHON="$(PYTHON)" sh environment.sh requirements.txt
+environment-whole: ## the same with what Cassandra, Kafka and the Spark jobs need
+	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt
 
-environment-dev:
+environment-dev: ## the same with what tests, checks and benchmarks need
 	@PYTHON="$(PYTHON)" sh environment.sh requirements-embedded.txt requirements.txt requirements-dev.txt

@@ -75,12 +75,19 @@ def test_an_interpreter_that_was_named_and_does_not_fit_is_not_replaced_by_anoth
     assert refusal(checkout, PYTHON="/nowhere/python").startswith("PYTHON=/nowhere/python is not")
 
 
+def test_files_that_a_requirement_file_includes_are_named_with_it() -> None:
+    """What is installed is noted by the text of the files that are named: changes of others would be overlooked."""
+    for files in re.findall(r"sh environment\.sh (.*)", (ROOT / "Makefile").read_text("utf-8")):
+        texts = [(ROOT / file).read_text("utf-8") for file in files.split()]
+        included = {file for text in texts for file in re.findall(r"^-r (\S+)", text, re.MULTILINE)}
+        assert included <= set(files.split())
+
+
 @needs_make
 def test_make_alone_lists_every_target_with_a_line_of_help() -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     answer = subprocess.run(["make"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
     listed = dict(line.split(maxsplit=2)[1:] for line in answer.stdout.splitlines())
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    assert set(listed) == {target for target in targets if not target.startswith("environment")}
+    assert set(listed) == set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert all(len(text) > 10 for text in listed.values())

@@ -86,7 +86,7 @@ def test_a_missing_file_is_named(side: Side) -> None:
         ("seed_id", 'last "year"', "Name: must be 1 to 32 letters"),
         ("weight", "2", "Weight: should be less than or equal to 1"),
         ("max_strength", "much", "Largest strength: should be a valid number"),
-        ("filter", "position", "Only rows with: must be column=value"),
+        ("filter", "position", "Only rows with: must be COLUMN=VALUE"),
     ],
 )
 def test_a_wrong_option_is_named_by_its_label_and_what_was_typed_stays(
