@@ -1,5 +1,5 @@
-"""Every setting of the service: the classes below, in settings_cassandra and in settings_kafka are the one table of
-section, key, type, default, range and help.
+"""Every setting of the service: the classes below and in settings_cassandra, settings_kafka and settings_spark are the
+one table of section, key, type, default, range and help.
 
 `load` reads config.ini and the environment on top of the defaults, and names everything that is wrong at once. Only
 entry points import this module; they hand single values on.
