@@ -11,11 +11,11 @@ import pytest
 from bandit.event import BannerEvent, decode
 from bandit.model import Verdict
 from kafka_ingest.wire import unframe
+from services.cassandra import Cassandra
 from services.kafka import Kafka
 from storage.cassandra import CassandraStore
 from storage.cassandra_session import CassandraOptions
 from storage.drain_status import status
-from tests import services_fixtures
 from tests.conftest import StartService
 from tests.counting.group import Place
 from tests.kafka.topic import Topic
@@ -23,8 +23,7 @@ from tests.service.ledger import Cell, Ledger, Totals, expected_cells, feedback_
 from tests.service.load import load
 from tests.service.shop import SLOTS, TENANT, Shop
 from tests.service_process import Service
-
-keyspace = services_fixtures.keyspace
+from tests.services_fixtures import make_keyspace
 
 CUSTOMER_KEY = b"\x0b" * 32
 OUTAGE_SECONDS = 30
@@ -32,6 +31,12 @@ HEALTHY_SECONDS, WITHOUT_A_BROKER_SECONDS = 3, 15
 MOST_GROWTH_MIB = 50
 PAUSE_SECONDS = 0.01
 """Of each of four visitors, who cause almost two events a turn: some 500 events a second."""
+
+
+@pytest.fixture
+def keyspace(cassandra: Cassandra) -> CassandraOptions:
+    """Of one test: an epoch over a new topic takes over what the one before it has counted."""
+    return make_keyspace(cassandra)
 
 
 @pytest.fixture

@@ -130,7 +130,8 @@ def test_a_clustering(embedded: dict[str, str], tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_recount_that_publishes(embedded: dict[str, str], tmp_path: Path) -> None:
+def test_a_recount_that_publishes(tmp_path: Path) -> None:
+    embedded = environment(tmp_path, spark_options=QUICK_JOB)
     store = SqliteStore.open(tmp_path / "data" / "banner.db")
     assert store.deliver(Log().records(*EVENTS[:50])) == []
     before = store.counts("shop", "home", 0, 2 * DAY)

@@ -15,6 +15,7 @@ ACROSS_TENANTS = {
     "put_key",
     "delete_key",
     # Upkeep of the whole store; records that name their tenants themselves.
+    "oldest",
     "prune",
     "check_version",
     "close",
