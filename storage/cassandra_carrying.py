@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from bandit.counting_store import (
     Cell,
     CityName,
-    Claim,
     Count,
-    CountWrite,
     Key,
     Progress,
     ProgressWrite,
@@ -23,7 +21,7 @@ from bandit.counting_store import (
 from bandit.model import IMPORTED_SHARD, Epoch
 from storage.cassandra_counting import CassandraCounting
 from storage.cassandra_counts import slices
-from storage.cassandra_import import BEFORE_ALL
+from storage.cassandra_import import BEFORE_ALL, CassandraImport
 from storage.cassandra_session import COUNTING, CassandraSession, Row
 from storage.sums import sum_shards
 
@@ -74,22 +72,21 @@ def held(session: CassandraSession, epoch: int) -> Held:
 def carry(session: CassandraSession, live: Epoch, into: Epoch) -> None:
     """All counts and claims, and what was received; of an epoch that nobody counts any more. May be repeated, until
     somebody counts the new one. Raises StoreUnavailable."""
-    counting, stamp_us = CassandraCounting(session, into.number), time.time_ns() // 1000
+    imported = CassandraImport(session, into.number, "", time.time_ns() // 1000)
     for statement, kind, keys in COUNTED:
         for rows in _pieces(session, statement, live.number):
             sums = sum_shards((*row, 0, 0)[: keys + 3] for row in rows)
-            values = [(kind(*row[:keys]), Count._make((*row[keys:], BEFORE_ALL))) for row in sums]
-            counting.write([CountWrite(IMPORTED_SHARD, key, value, stamp_us) for key, value in values], [], [])
+            imported.rows((kind(*row[:keys]), Count._make((*row[keys:], BEFORE_ALL))) for row in sums)
     for rows in _pieces(session, FIND_SAMPLED, live.number):
-        sampled = _sum_sampled(rows).items()
-        counting.write([CountWrite(IMPORTED_SHARD, key, value, stamp_us) for key, value in sampled], [], [])
+        imported.rows(_sum_sampled(rows).items())
     for rows in _pieces(session, FIND_CLAIMS, live.number):
-        counting.claim([Claim(impression_id, kind, BEFORE_ALL) for impression_id, kind in set(rows)])
-    _carry_received(CassandraCounting(session, live.number), counting, live, into)
+        imported.claims(set(rows))
+    _carry_received(session, live, into)
 
 
-def _carry_received(old: CassandraCounting, new: CassandraCounting, live: Epoch, into: Epoch) -> None:
+def _carry_received(session: CassandraSession, live: Epoch, into: Epoch) -> None:
     """A drain that was not answered any more delivers into the new log what the old one has."""
+    old, new = (CassandraCounting(session, epoch.number) for epoch in (live, into))
     progress = {shard: old.progress(shard) for shard in range(min(live.partitions, into.partitions))}
     starts = into.start_offsets
     new.write_progress(

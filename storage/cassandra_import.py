@@ -37,7 +37,7 @@ class CassandraImport:
 
     def counts(self, slot: str, rows: Iterable[CountRow]) -> None:
         """All counts of a slot."""
-        self._write(
+        self.rows(
             (
                 Cell(self._tenant, slot, row.day, row.policy, row.city, row.banner),
                 Count(row.served, row.viewed, row.clicks, BEFORE_ALL),
@@ -47,7 +47,7 @@ class CassandraImport:
 
     def referrer_counts(self, slot: str, rows: Iterable[ReferrerRow]) -> None:
         """The same by referrer."""
-        self._write(
+        self.rows(
             (
                 ReferrerCell(self._tenant, slot, row.day, row.referrer, row.banner),
                 Count(row.served, row.viewed, row.clicks, BEFORE_ALL),
@@ -57,21 +57,21 @@ class CassandraImport:
 
     def draws(self, slot: str, sampled: Iterable[SampledRow], would_be: Iterable[WouldBeRow]) -> None:
         """What was drawn, and from what."""
-        self._write(
+        self.rows(
             (
                 SampledSet(self._tenant, slot, row.day, row.eligible, row.banner),
                 Sampled(row.decisions, row.inverse, row.squares, row.largest, BEFORE_ALL),
             )
             for row in sampled
         )
-        self._write(
+        self.rows(
             (WouldBe(self._tenant, slot, row.day, row.city, row.banner), Count(row.decisions, 0, 0, BEFORE_ALL))
             for row in would_be
         )
 
     def unrecognised_cities(self, names: Iterable[tuple[str, int]]) -> None:
         """Names with their impressions."""
-        self._write((CityName(self._tenant, name), Count(impressions, 0, 0, BEFORE_ALL)) for name, impressions in names)
+        self.rows((CityName(self._tenant, name), Count(impressions, 0, 0, BEFORE_ALL)) for name, impressions in names)
 
     def clicks(self, clicks: Iterable[tuple[int, ClickRow]]) -> None:
         """(day, click) pairs."""
@@ -86,7 +86,8 @@ class CassandraImport:
         writes: list[Write] = [("retired", {"tenant": self._tenant, "slot": slot, "banner": one}) for slot, one in ids]
         change(self._session, lambda _head, _version: writes)
 
-    def _write(self, rows: Iterable[tuple[Key, Value]]) -> None:
+    def rows(self, rows: Iterable[tuple[Key, Value]]) -> None:
+        """Rows as they are stored, of any tenant."""
         writes = [CountWrite(IMPORTED_SHARD, key, value, self._stamp_us) for key, value in rows]
         self._counting.write(writes, [], [])
 
