@@ -54,10 +54,10 @@ def page(template: str, *, tables: Sequence[Table] = (), **values: Any) -> str |
     return found.csv()
 
 
-def in_words(error: ApiError, labels: Mapping[str, str]) -> str:
+def in_words(field: str | None, message: str, labels: Mapping[str, str]) -> str:
     """What is wrong with a form; the field is named by its label."""
-    label = labels.get(error.field or "")
-    return error.message if label is None else f"{label}: {error.message.removeprefix(f'{error.field} ')}"
+    label = labels.get(field or "")
+    return message if label is None else f"{label}: {message.removeprefix(f'{field} ')}"
 
 
 def tenant_of_page() -> Tenant:

@@ -17,7 +17,7 @@ from web.admin_slots import save_slot
 from web.auth import requires
 from web.context import context
 from web.dashboard import dashboard, page, tenant_of_page
-from web.dashboard_banner_form import LABELS, Problem, Wanted, filled, hidden, read, rebased, refusal
+from web.dashboard_banner_form import LABELS, Wanted, filled, hidden, read, rebased, refusal
 from web.dashboard_charts import share_bar
 from web.dashboard_evidence import picture, view_of
 from web.dashboard_tables import Column, Row, Table, numeric
@@ -43,7 +43,8 @@ def change_banner(slot: str, banner: str) -> AnyResponse | tuple[str | Response,
     try:
         wanted = read(form, tenant, now.slot, now.banner, banners_of(tenant.id, slot))
     except ApiError as error:
-        return _page(tenant, now, form, theirs=theirs, problem=refusal(error, form)), error.status
+        wrong, problem = refusal(error, form)
+        return _page(tenant, now, form, theirs=theirs, wrong=wrong, problem=problem), error.status
     if theirs or request.form.get("act") != "save":
         return _page(tenant, now, form, theirs=theirs, wanted=wanted), 409 if theirs else 200
     _save(tenant, now, wanted)
@@ -71,7 +72,8 @@ def _page(
     *,
     wanted: Wanted | None = None,
     theirs: Mapping[str, str] | None = None,
-    problem: Problem | None = None,
+    wrong: str = "",
+    problem: str = "",
     saved: bool = False,
 ) -> str | Response:
     return page(
@@ -86,6 +88,7 @@ def _page(
         hidden=hidden(filled(*now, tenant.time_zone)),
         is_preview=wanted is not None,
         theirs=theirs,
+        wrong=wrong,
         problem=problem,
         saved=saved,
         cities=tenant.cities,

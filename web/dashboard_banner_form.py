@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from bandit.model import Banner, Slot, Tenant
 from web.admin import values
 from web.admin_rules import check_banner
+from web.dashboard import in_words
 from web.errors import ApiError
 from web.refusals import refuse_invalid
 from web.schemas import BannerPatch
@@ -36,9 +37,6 @@ _HIDDEN = "was_"
 """Before the name of a hidden field, which says what the form was opened with."""
 # The other names are ordinary words, which a message may use as such.
 _NAMES_IN_MESSAGES = re.compile(rf"\b(?:{'|'.join(name for name in LABELS if '_' in name)})\b")
-
-Problem = tuple[str | None, str]
-"""The field, and what would be right."""
 
 
 class Wanted(NamedTuple):
@@ -109,15 +107,13 @@ def _given(form: Mapping[str, str], zone: str) -> dict[str, Any]:
     return given | {name: name in form for name in BOXES}
 
 
-def refusal(error: ApiError, form: Mapping[str, str]) -> Problem:
-    """What is wrong with the form, in the words of its page."""
+def refusal(error: ApiError, form: Mapping[str, str]) -> tuple[str, str]:
+    """The field that is wrong with the form, and what would be right, in the words of its page."""
     name, _, index = (error.field or "").partition(".")
     message = error.message.removeprefix(f"{error.field} ")
     message = _NAMES_IN_MESSAGES.sub(lambda found: LABELS[found[0]], message)
-    if name not in LABELS:
-        return None, message
-    entry = f"{_listed(form, name)[int(index)]} " if index else ""
-    return name, f"{LABELS[name]}: {entry}{message}"
+    entry = f"{_listed(form, name)[int(index)]} " if index and name in LABELS else ""
+    return name, in_words(name, entry + message, LABELS)
 
 
 def _listed(form: Mapping[str, str], name: str) -> list[str]:

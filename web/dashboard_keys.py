@@ -49,7 +49,9 @@ def add_key() -> str | Response | tuple[str | Response, int]:
             raise ApiError(409, "conflict", message)
         _, text = make_key(tenant_of_page().id, wanted.role, wanted.name)
     except ApiError as error:
-        return _page(form=request.form, problem=in_words(error, LABELS), wrong=error.field), error.status
+        return _page(
+            form=request.form, problem=in_words(error.field, error.message, LABELS), wrong=error.field
+        ), error.status
     return _page(made=text)
 
 

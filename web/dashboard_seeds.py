@@ -102,7 +102,7 @@ def _page(
         labels=LABELS,
         form=form or {},
         wrong=error and error.field,
-        problem=error and in_words(error, LABELS),
+        problem=error and in_words(error.field, error.message, LABELS),
     )
 
 
