@@ -17,12 +17,8 @@ class Visit(NamedTuple):
 
 def why_not(banner: Banner, visit: Visit, now: datetime) -> str | None:
     """None when the banner may be shown, else the first rule that forbids it."""
-    if not banner.enabled:
-        return "paused"
-    if banner.starts_at is not None and now < banner.starts_at:
-        return "not started"
-    if banner.ends_at is not None and now >= banner.ends_at:
-        return "ended"
+    if (reason := why_to_nobody(banner, now)) is not None:
+        return reason
     if banner.cities and visit.city not in banner.cities:
         return "not for this city"
     if visit.city in banner.excluded_cities:
@@ -31,6 +27,17 @@ def why_not(banner: Banner, visit: Visit, now: datetime) -> str | None:
         return "not for this platform"
     if banner.segments and visit.segment not in banner.segments:
         return "not for this segment"
+    return None
+
+
+def why_to_nobody(banner: Banner, now: datetime) -> str | None:
+    """Of the rules that are the same for all visits the first one that forbids it."""
+    if not banner.enabled:
+        return "paused"
+    if banner.starts_at is not None and now < banner.starts_at:
+        return "not started"
+    if banner.ends_at is not None and now >= banner.ends_at:
+        return "ended"
     return None
 
 

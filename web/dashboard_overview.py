@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from flask import Response, request, url_for
 from markupsafe import Markup
 
+from bandit.eligibility import why_to_nobody
 from bandit.lift import lift
 from bandit.model import Banner, CountRow, Role, Slot, Tenant
 from bandit.reports import clamped, trials_of
@@ -208,13 +209,8 @@ def _alarms_of_slots(
 
 def _alarms_of_banners(slot: Slot, banners: Mapping[str, Banner]) -> Iterator[str]:
     now = context().now()
-    running = [each for each in banners.values() if each.enabled and not _is_outside(each, now)]
+    running = [each for each in banners.values() if why_to_nobody(each, now) is None]
     if not running:
         yield f"{slot.id}: no banner may be shown now, and there is no default banner."
     elif not any(each.ends_at is None or each.ends_at > now + timedelta(days=1) for each in running):
         yield f"{slot.id}: all its banners end within a day."
-
-
-def _is_outside(banner: Banner, now: Any) -> bool:
-    starts_later = banner.starts_at is not None and now < banner.starts_at
-    return starts_later or (banner.ends_at is not None and now >= banner.ends_at)
