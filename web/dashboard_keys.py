@@ -49,9 +49,8 @@ def add_key() -> str | Response | tuple[str | Response, int]:
             raise ApiError(409, "conflict", message)
         _, text = make_key(tenant_of_page().id, wanted.role, wanted.name)
     except ApiError as error:
-        return _page(
-            form=request.form, problem=in_words(error.field, error.message, LABELS), wrong=error.field
-        ), error.status
+        problem = in_words(error.field, error.message, LABELS)
+        return _page(form=request.form, wrong=error.field, problem=problem), error.status
     return _page(made=text)
 
 

@@ -251,6 +251,7 @@ def test_what_a_token_does_not_hold_is_said_where_something_is_taken_for_it(side
     assert "for a visitor in pune on web, the slot's first platform, of no segment" in text
     assert "not for this platform" in text
     assert "on web, the slot's first platform" in words(Visitor(side, "read").read(page))
+    assert "in that city, seeds included, on web." in words(Visitor(side, "read").read(HOME))
 
 
 def test_the_token_of_a_city_that_is_gone_is_explained_by_what_its_name_means_now(visited: Side) -> None:
